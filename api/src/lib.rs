@@ -1,0 +1,1 @@
+//! Reads, receipts and administration over HTTP.

@@ -1,0 +1,69 @@
+//! A point in time of the Redis clock, in microseconds.
+
+use std::{fmt, ops::Sub, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use time::{Date, OffsetDateTime, macros::format_description};
+
+/// Microseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Micros(pub i64);
+
+impl Micros {
+    /// From whole milliseconds since 1970.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis * 1_000)
+    }
+
+    /// Whole milliseconds since 1970, rounded down.
+    pub const fn as_millis(self) -> i64 {
+        self.0.div_euclid(1_000)
+    }
+
+    /// As a UTC time of day; a value outside the calendar's range becomes 1970.
+    pub fn to_utc(self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    /// From a UTC time of day, rounded down to a microsecond.
+    pub fn from_utc(at: OffsetDateTime) -> Self {
+        Self(i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000)).unwrap_or(i64::MAX))
+    }
+
+    /// The UTC day.
+    pub fn date(self) -> Date {
+        self.to_utc().date()
+    }
+
+    /// How long after `earlier` this is; zero when it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self - earlier).unwrap_or(0))
+    }
+}
+
+impl Sub for Micros {
+    type Output = i64;
+    fn sub(self, other: Self) -> i64 {
+        self.0.saturating_sub(other.0)
+    }
+}
+
+/// ISO 8601 in UTC with milliseconds, as the HTTP contract wants: `2026-11-23T12:00:00.000Z`.
+impl fmt::Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shape = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+        f.write_str(&self.to_utc().format(shape).map_err(|_| fmt::Error)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_in_utc_with_milliseconds() {
+        assert_eq!(Micros(1_795_435_200_123_987).to_string(), "2026-11-23T12:00:00.123Z");
+        assert_eq!(Micros::from_utc(Micros(-1_500).to_utc()), Micros(-1_500));
+    }
+}

@@ -1,0 +1,19 @@
+//! The pure domain of a flash sale: no IO, no async, no clock.
+//!
+//! Every rule of the business is written here once. The Lua scripts implement the same rules inside
+//! Redis and are checked against [`decision::SaleBook`] answer by answer; verification,
+//! reconciliation and the load tool use [`invariants`].
+#![deny(clippy::unwrap_used, clippy::expect_used)]
+
+pub mod decision;
+pub mod ids;
+pub mod instant;
+pub mod invariants;
+pub mod receipt;
+pub mod sale;
+
+pub use decision::{Attempt, Decision, NotActive, Outcome, SaleBook};
+pub use ids::{RequestId, SaleId, Sku, UserId};
+pub use instant::Micros;
+pub use receipt::Receipt;
+pub use sale::{EndReason, SaleConfig, SaleState, SaleStatus};

@@ -1,0 +1,1 @@
+//! Starts Kafka, Redis and Postgres as child processes on loopback.

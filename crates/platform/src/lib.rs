@@ -1,0 +1,1 @@
+//! Configuration, telemetry, shutdown, HTTP envelope and health, for every service.

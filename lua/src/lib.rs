@@ -1,0 +1,1 @@
+//! The Redis scripts and a typed call for each.

@@ -1,0 +1,1 @@
+//! Outbox relay, sale clock and sale status.

@@ -1,0 +1,1 @@
+//! Avro schemas, topic papers, codec and registry.

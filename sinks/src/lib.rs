@@ -1,0 +1,1 @@
+//! Consumers that write views of the log.

@@ -1,0 +1,1 @@
+//! Migrations, queries and the typed store.
