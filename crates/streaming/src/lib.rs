@@ -1,1 +1,69 @@
-//! Everything that speaks to the log; the only crate that names rdkafka.
+//! Everything that speaks to the log. The only crate that names rdkafka.
+//!
+//! * [`Producer`] writes; one [`Delivery`] acknowledges a whole batch.
+//! * [`Pipeline`] reads as a member of a group: source → stage → batch → write → commit, with the four
+//!   [`Outcome`]s.
+//! * [`View`] reads whole topics without a group, to keep a table in memory.
+//! * [`Admin`] creates topics.
+//!
+//! Point of no return of a pipeline: [`Sink::write`]. What was read but not written may be dropped at
+//! any time, since offsets are committed only after it; what it does must be safe to repeat.
+
+mod admin;
+mod config;
+mod dead_letter;
+mod kafka_source;
+mod local;
+mod metrics;
+mod pipeline;
+mod producer;
+mod record;
+mod sink;
+mod source;
+mod stage;
+mod view;
+
+pub use admin::{Admin, TopicSpec};
+pub use config::{Config, ConsumerConfig};
+pub use dead_letter::DeadLetters;
+pub use kafka_source::KafkaSource;
+pub use local::{Conductor, LocalLog, LocalSource};
+pub use metrics::describe as describe_metrics;
+pub use pipeline::{Pipeline, PipelineConfig};
+pub use producer::{Delivery, NotDelivered, Producer, ProducerConfig};
+pub use record::{Header, Partition, Position, Record};
+pub use sink::{Batch, Counts, Entry, Sink, Span, WriteError, Written};
+pub use source::{Control, Source, SourceEvent};
+pub use stage::{Outcome, Rejection};
+pub use view::{View, ViewConfig};
+
+/// What can go wrong with the log.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A client could not be built from its configuration.
+    #[error("kafka client configuration")]
+    Config(#[source] rdkafka::error::KafkaError),
+    /// The configuration contradicts itself.
+    #[error("{0}")]
+    InvalidConfig(String),
+    /// The brokers could not be reached, or refused.
+    #[error("kafka: {doing}")]
+    Kafka {
+        /// What was being done.
+        doing: &'static str,
+        /// Why it failed.
+        #[source]
+        source: rdkafka::error::KafkaError,
+    },
+    /// The broker refused something about one topic.
+    #[error("topic {topic}: {reason}")]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// The broker's words.
+        reason: String,
+    },
+    /// The source ended although nobody asked it to.
+    #[error("the consumer stopped: {0}")]
+    Stopped(String),
+}

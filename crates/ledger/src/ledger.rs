@@ -1,0 +1,140 @@
+//! Opening the log.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use flashsale_schemas::{
+    CleanupPolicy, Decoder, Encoder, Event, Registry, Topic,
+    events::{PurchaseDecision, SaleEvent, SaleStatusRecord},
+};
+use flashsale_streaming::{Admin, DeadLetters, Producer, ProducerConfig, TopicSpec};
+
+use crate::Error;
+
+/// How to reach the log and what our topics are called there.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The brokers.
+    pub streaming: flashsale_streaming::Config,
+    /// How to write.
+    pub producer: ProducerConfig,
+    /// In front of every topic; empty in production, tells tests apart.
+    pub topic_prefix: String,
+    /// A Confluent-compatible registry; none means the compiled-in schemas.
+    pub registry_url: Option<String>,
+}
+
+impl Config {
+    /// Defaults for `brokers`.
+    pub fn new(brokers: impl Into<String>, client_id: impl Into<String>) -> Self {
+        Self {
+            streaming: flashsale_streaming::Config::new(brokers, client_id),
+            producer: ProducerConfig::default(),
+            topic_prefix: String::new(),
+            registry_url: None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Encoders {
+    pub(crate) decision: Encoder<PurchaseDecision>,
+    pub(crate) event: Encoder<SaleEvent>,
+    pub(crate) status: Encoder<SaleStatusRecord>,
+}
+
+/// The log, open for writing and reading. A clone shares the producer.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    pub(crate) config: Arc<Config>,
+    pub(crate) producer: Producer,
+    pub(crate) encoders: Arc<Encoders>,
+    pub(crate) topics: Arc<BTreeMap<Topic, String>>,
+    registry: Registry,
+}
+
+impl Ledger {
+    /// Opens the log: registers our schemas and starts a producer.
+    pub async fn open(config: Config) -> Result<Self, Error> {
+        let topics: BTreeMap<Topic, String> =
+            Topic::ALL.into_iter().map(|topic| (topic, format!("{}{topic}", config.topic_prefix))).collect();
+        let registry = match &config.registry_url {
+            None => Registry::builtin(),
+            Some(url) => Registry::connect(url).map_err(|source| Error::Registry { topic: "any topic", source })?,
+        };
+        let producer = Producer::new(&config.streaming, &config.producer).map_err(Error::Streaming)?;
+        let encoders = Encoders {
+            decision: encoder(&registry, &topics).await?,
+            event: encoder(&registry, &topics).await?,
+            status: encoder(&registry, &topics).await?,
+        };
+        Ok(Self {
+            config: Arc::new(config),
+            producer,
+            encoders: Arc::new(encoders),
+            topics: Arc::new(topics),
+            registry,
+        })
+    }
+
+    /// What `topic` is called on the brokers.
+    pub fn topic(&self, topic: Topic) -> &str {
+        &self.topics[&topic]
+    }
+
+    /// How the brokers are reached.
+    pub fn streaming(&self) -> &flashsale_streaming::Config {
+        &self.config.streaming
+    }
+
+    /// The producer behind all writes.
+    pub fn producer(&self) -> &Producer {
+        &self.producer
+    }
+
+    /// A decoder of the events of one topic.
+    pub async fn decoder<T: Event>(&self) -> Result<Decoder<T>, Error> {
+        let id = schema_id::<T>(&self.registry, &self.topics).await?;
+        Ok(Decoder::new(id, self.registry.clone()))
+    }
+
+    /// Dead letters of `consumer`.
+    pub fn dead_letters(&self, consumer: &str) -> DeadLetters {
+        DeadLetters::new(self.producer.clone(), self.topic(Topic::PurchaseDecisionsDlq), consumer)
+    }
+
+    /// Creates the topics that do not exist, as their papers say; returns the names of the new ones.
+    pub async fn create_topics(&self, replication: i32) -> Result<Vec<String>, Error> {
+        let specs: Vec<TopicSpec> = Topic::ALL
+            .into_iter()
+            .map(|topic| {
+                let paper = topic.paper();
+                let mut settings = BTreeMap::from([("cleanup.policy".into(), paper.cleanup_policy.as_str().into())]);
+                if let Some(retention) = paper.retention_ms {
+                    settings.insert("retention.ms".into(), retention.to_string());
+                }
+                if paper.cleanup_policy == CleanupPolicy::Compact {
+                    // A reader starts by reading the whole topic: keep it short.
+                    settings.insert("segment.ms".into(), "3600000".into());
+                }
+                TopicSpec {
+                    name: self.topic(topic).to_owned(),
+                    partitions: i32::try_from(paper.partitions).unwrap_or(i32::MAX),
+                    replication,
+                    settings,
+                }
+            })
+            .collect();
+        let admin = Admin::new(self.streaming()).map_err(Error::Streaming)?;
+        admin.create_missing(&specs).await.map_err(Error::Streaming)
+    }
+}
+
+async fn schema_id<T: Event>(registry: &Registry, topics: &BTreeMap<Topic, String>) -> Result<u32, Error> {
+    let topic = T::TOPIC;
+    let id = registry.id_of(topic, &topics[&topic]).await;
+    id.map_err(|source| Error::Registry { topic: topic.name(), source })
+}
+
+async fn encoder<T: Event>(registry: &Registry, topics: &BTreeMap<Topic, String>) -> Result<Encoder<T>, Error> {
+    schema_id::<T>(registry, topics).await.map(Encoder::new)
+}

@@ -1,0 +1,88 @@
+//! Writing: an event becomes a record.
+
+use std::sync::Arc;
+
+use flashsale_core::{Micros, SaleStatus, Sku, decision::Change};
+use flashsale_schemas::{
+    EncodeError, Encoder, Event, Topic,
+    events::{ChangeKind, PurchaseDecision, SaleEvent, SaleStatusRecord, event_id},
+};
+use flashsale_streaming::{Delivery, NotDelivered};
+
+use crate::Ledger;
+
+/// Id of a refusal: `number` is the attempt's within one start of one ingest instance.
+pub fn refusal_id(ingest_id: &str, number: u64) -> String {
+    format!("{ingest_id}-{number}")
+}
+
+impl Ledger {
+    fn send<T: Event>(&self, delivery: &Arc<Delivery>, encoder: &Encoder<T>, key: &[u8], event: &T) {
+        match encoder.encode(event) {
+            Ok(record) => self.producer.send(delivery, self.topic(T::TOPIC), key, Some(&record), &[]),
+            Err(error) => unwritable(&error),
+        }
+    }
+
+    /// Queues a decision as part of `delivery`.
+    pub fn send_decision(&self, delivery: &Arc<Delivery>, decision: &PurchaseDecision) {
+        let key = format!("{}:{}", decision.sale_id, decision.user_id);
+        self.send(delivery, &self.encoders.decision, key.as_bytes(), decision);
+    }
+
+    /// Queues a state change as part of `delivery`; `after` is the sale as the change left it.
+    pub fn send_change(&self, delivery: &Arc<Delivery>, change: Change, after: &SaleStatus) {
+        let config = &after.config;
+        let event = SaleEvent {
+            event_id: event_id(&config.sale_id, after.as_of_event),
+            sale_id: config.sale_id.to_string(),
+            sku: config.sku.to_string(),
+            kind: ChangeKind::from(change),
+            event_number: signed(after.as_of_event),
+            occurred_at: after.as_of,
+            reason: after.end_reason.map(|reason| reason.as_str().to_owned()),
+            state: after.state.into(),
+            paused: after.paused,
+            as_of_sequence: signed(after.as_of_sequence),
+            product_name: config.product_name.clone(),
+            initial_stock: signed(config.initial_stock),
+            start_at: Micros::from_millis(config.start.as_millis()),
+            end_at: Micros::from_millis(config.end.as_millis()),
+        };
+        self.send(delivery, &self.encoders.event, config.sku.as_str().as_bytes(), &event);
+    }
+
+    /// Publishes state changes and waits for the log to acknowledge them.
+    pub async fn publish_changes<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (Change, &'a SaleStatus)>,
+    ) -> Result<(), NotDelivered> {
+        let delivery = Delivery::begin();
+        for (change, after) in changes {
+            self.send_change(&delivery, change, after);
+        }
+        delivery.seal();
+        delivery.wait().await
+    }
+
+    /// Queues a snapshot as part of `delivery`.
+    pub fn send_status(&self, delivery: &Arc<Delivery>, status: &SaleStatus) {
+        let record = SaleStatusRecord::from(status);
+        self.send(delivery, &self.encoders.status, status.config.sku.as_str().as_bytes(), &record);
+    }
+
+    /// Queues the word that a SKU has no sale any more.
+    pub fn send_tombstone(&self, delivery: &Arc<Delivery>, sku: &Sku) {
+        self.producer.send(delivery, self.topic(Topic::SaleStatus), sku.as_str().as_bytes(), None, &[]);
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+// Our own types always fit our own schemas: a test encodes every field. If not, the loss must be seen.
+fn unwritable(error: &EncodeError) {
+    metrics::counter!("flashsale_ledger_unwritable_total").increment(1);
+    tracing::error!(%error, "an event could not be written");
+}

@@ -1,0 +1,110 @@
+//! Configuration: embedded defaults, then a file, then `FLASHSALE_*`, then flags.
+
+use std::path::Path;
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use serde::de::DeserializeOwned;
+
+/// Prefix of every environment variable; a section is set off by two underscores, as in
+/// `FLASHSALE_INGEST__CONFIRM`.
+pub const ENV_PREFIX: &str = "FLASHSALE_";
+
+/// A configuration that cannot be used. The message names the key, where it came from, and the fix.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(pub String);
+
+/// A value given as a flag: a dotted key and its text.
+pub type Flag = (String, String);
+
+/// Reads `T` from all sources, later ones winning. Unknown keys are errors when `T` denies them.
+/// Variables in `ignored` (without the prefix) belong to other tools.
+pub fn load<T: DeserializeOwned>(
+    defaults: &str,
+    file: Option<&Path>,
+    ignored: &[&str],
+    flags: &[Flag],
+) -> Result<T, Error> {
+    let mut figment = Figment::from(Toml::string(defaults));
+    if let Some(file) = file {
+        if !file.is_file() {
+            return Err(Error(format!(
+                "configuration file {} does not exist; correct --config or FLASHSALE_CONFIG",
+                file.display()
+            )));
+        }
+        figment = figment.merge(Toml::file_exact(file));
+    }
+    figment = figment.merge(Env::prefixed(ENV_PREFIX).ignore(ignored).split("__"));
+    for (key, value) in flags {
+        figment = figment.merge(Serialized::default(key, value));
+    }
+    figment
+        .extract()
+        .map_err(|errors| Error(errors.into_iter().map(|error| explain(&error)).collect::<Vec<_>>().join("\n")))
+}
+
+fn explain(error: &figment::Error) -> String {
+    let path = error.path.join(".");
+    let variable = format!("{ENV_PREFIX}{}", path.replace('.', "__").to_uppercase());
+    let source = error.metadata.as_ref().map_or_else(String::new, |metadata| format!(" (from {})", metadata.name));
+    match &error.kind {
+        figment::error::Kind::UnknownField(name, known) => {
+            let parent = error.path.iter().take(error.path.len().saturating_sub(1)).cloned().collect::<Vec<_>>();
+            let section = if parent.is_empty() { "here".to_owned() } else { format!("in [{}]", parent.join(".")) };
+            format!("`{name}` is not a setting{source}; known {section}: {}", known.join(", "))
+        }
+        figment::error::Kind::MissingField(name) => {
+            let key = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
+            let variable = format!("{ENV_PREFIX}{}", key.replace('.', "__").to_uppercase());
+            format!("`{key}` is missing; set {variable} or write it to the configuration file")
+        }
+        kind => format!("`{path}`{source}: {kind}; correct {variable} or the configuration file"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Settings {
+        port: u16,
+        inner: Inner,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        mode: String,
+    }
+
+    const DEFAULTS: &str = "port = 1\n[inner]\nmode = \"a\"";
+
+    fn flag(key: &str, value: &str) -> Vec<Flag> {
+        vec![(key.to_owned(), value.to_owned())]
+    }
+
+    #[test]
+    fn later_sources_win() {
+        let settings: Settings = load(DEFAULTS, None, &[], &flag("inner.mode", "b")).unwrap();
+        assert_eq!((settings.port, settings.inner.mode.as_str()), (1, "b"));
+    }
+
+    #[test]
+    fn errors_name_the_key_and_the_fix() {
+        let message = |flags: Vec<Flag>| load::<Settings>(DEFAULTS, None, &[], &flags).unwrap_err().to_string();
+        let wrong = message(flag("port", "many"));
+        assert!(wrong.contains("`port`") && wrong.contains("FLASHSALE_PORT"), "{wrong}");
+        let unknown = message(flag("inner.colour", "red"));
+        assert!(unknown.contains("colour") && unknown.contains("mode"), "{unknown}");
+        let missing = load::<Settings>("port = 1\n[inner]", None, &[], &[]).unwrap_err().to_string();
+        assert!(missing.contains("FLASHSALE_INNER__MODE"), "{missing}");
+        let no_file = load::<Settings>(DEFAULTS, Some(Path::new("nowhere.toml")), &[], &[]).unwrap_err().to_string();
+        assert!(no_file.contains("nowhere.toml"), "{no_file}");
+    }
+}

@@ -1,0 +1,140 @@
+//! The envelope of every HTTP answer: `{"success": true, "data": …}` or
+//! `{"success": false, "error": {"code", "message", …}}`.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::Request,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// Name of the header that ties an answer to the caller's request and to our logs.
+pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+const CORRELATION_ID_BYTES_MAX: usize = 128;
+
+/// The id of a request, in its extensions.
+#[derive(Debug, Clone)]
+pub struct CorrelationId(pub HeaderValue);
+
+impl CorrelationId {
+    /// As text; it is always visible ASCII.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// A successful answer with `data`.
+pub fn success(status: StatusCode, data: impl Serialize) -> Response {
+    #[derive(Serialize)]
+    struct Success<T> {
+        success: bool,
+        data: T,
+    }
+    (status, Json(Success { success: true, data })).into_response()
+}
+
+/// An unsuccessful answer. Business rejections are these too, with status 200.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    retry_after: Option<u64>,
+    more: Map<String, Value>,
+}
+
+impl ApiError {
+    /// An error with a code in `UPPER_SNAKE` and a sentence for a person.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), retry_after: None, more: Map::new() }
+    }
+
+    /// A rejection by the rules of the business: 200 with `success: false`.
+    pub fn rejected(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::OK, code, message)
+    }
+
+    /// 400, with what is wrong with each field.
+    pub fn validation(fields: &BTreeMap<&str, String>) -> Self {
+        let error = Self::new(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", "The request is not valid.");
+        error.with("fields", json!(fields))
+    }
+
+    /// 400 for one field.
+    pub fn invalid(field: &'static str, why: impl Into<String>) -> Self {
+        Self::validation(&BTreeMap::from([(field, why.into())]))
+    }
+
+    /// 404.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
+    }
+
+    /// 429; come back after `seconds`.
+    pub fn rate_limited(seconds: u64) -> Self {
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", "Too many attempts. Please wait.");
+        error.retry_after(seconds).with("retryAfter", json!(seconds))
+    }
+
+    /// 503; come back after `seconds`. Says nothing about the inside.
+    pub fn unavailable(seconds: u64) -> Self {
+        let message = "The service cannot take the request now. Please try again shortly.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message).retry_after(seconds)
+    }
+
+    /// 500. Says nothing about the inside.
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "Something went wrong.")
+    }
+
+    /// Adds a member to the error object.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.more.insert(name.to_owned(), value);
+        self
+    }
+
+    fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut error = self.more;
+        error.insert("code".into(), self.code.into());
+        error.insert("message".into(), self.message.into());
+        let mut response = (self.status, Json(json!({ "success": false, "error": error }))).into_response();
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+fn is_sane(id: &HeaderValue) -> bool {
+    let id = id.as_bytes();
+    !id.is_empty()
+        && id.len() <= CORRELATION_ID_BYTES_MAX
+        && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
+}
+
+/// Middleware: takes the client's correlation id when it is sane, else makes one; answers with it.
+pub async fn correlate(mut request: Request, next: Next) -> Response {
+    let id = request.headers().get(CORRELATION_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(|| {
+        let id = Uuid::now_v7().to_string();
+        HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
+    });
+    request.extensions_mut().insert(CorrelationId(id.clone()));
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(CORRELATION_ID, id);
+    response
+}

@@ -1,0 +1,169 @@
+//! `/health`, `/health/live`, `/health/ready` and `/metrics`.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures_util::future::join_all;
+use serde_json::{Map, Value, json};
+
+use crate::telemetry;
+
+/// A check may take this long; after it the thing checked is down.
+const CHECK_MAX: Duration = Duration::from_secs(2);
+
+type Checking = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type Check = Arc<dyn Fn() -> Checking + Send + Sync>;
+
+struct Inner {
+    started: Instant,
+    draining: AtomicBool,
+    checks: Vec<(&'static str, Check)>,
+    ready: Vec<(&'static str, Check)>,
+}
+
+/// Collects the checks of the parts that run in a process.
+#[derive(Clone)]
+pub struct Health {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Health").field("draining", &self.inner.draining).finish_non_exhaustive()
+    }
+}
+
+/// Builds a [`Health`].
+#[derive(Default)]
+pub struct Builder {
+    checks: Vec<(&'static str, Check)>,
+    ready: Vec<(&'static str, Check)>,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").finish_non_exhaustive()
+    }
+}
+
+fn boxed<F, R>(check: F) -> Check
+where
+    F: Fn() -> R + Send + Sync + 'static,
+    R: Future<Output = Result<(), String>> + Send + 'static,
+{
+    Arc::new(move || Box::pin(check()))
+}
+
+impl Builder {
+    /// Adds a dependency shown under `/health`.
+    #[must_use]
+    pub fn dependency<F, R>(mut self, name: &'static str, check: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.checks.push((name, boxed(check)));
+        self
+    }
+
+    /// Adds something without which this process must get no traffic.
+    #[must_use]
+    pub fn readiness<F, R>(mut self, name: &'static str, check: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.ready.push((name, boxed(check)));
+        self
+    }
+
+    /// All checks together.
+    pub fn build(self) -> Health {
+        let Self { checks, ready } = self;
+        let inner = Inner { started: Instant::now(), draining: AtomicBool::new(false), checks, ready };
+        Health { inner: Arc::new(inner) }
+    }
+}
+
+impl Health {
+    /// Starts collecting.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// From now on this process is not ready, so that load balancers look elsewhere.
+    pub fn drain(&self) {
+        self.inner.draining.store(true, Ordering::Release);
+    }
+
+    /// The routes.
+    pub fn routes(&self) -> Router {
+        Router::new()
+            .route("/health", get(health))
+            .route("/health/live", get(|| async { Json(json!({ "status": "live" })) }))
+            .route("/health/ready", get(ready))
+            .route("/metrics", get(metrics))
+            .with_state(self.clone())
+    }
+}
+
+async fn run(checks: &[(&'static str, Check)]) -> (bool, Map<String, Value>) {
+    let results = join_all(checks.iter().map(|(name, check)| async move {
+        let began = Instant::now();
+        let result = match tokio::time::timeout(CHECK_MAX, check()).await {
+            Ok(result) => result,
+            Err(_) => Err("timeout".to_owned()),
+        };
+        (*name, result, began.elapsed())
+    }));
+    let (mut all_up, mut report) = (true, Map::new());
+    for (name, result, took) in results.await {
+        if let Err(error) = &result {
+            // The reason is for the log; the answer is public and says only that it is down.
+            tracing::warn!(check = name, error, "health check failed");
+        }
+        all_up &= result.is_ok();
+        let status = if result.is_ok() { "up" } else { "down" };
+        let millis = (took.as_secs_f64() * 100_000.0).round() / 100.0;
+        report.insert(name.to_owned(), json!({ "status": status, "latencyMs": millis }));
+    }
+    (all_up, report)
+}
+
+fn status(up: bool) -> StatusCode {
+    if up { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+async fn health(State(health): State<Health>) -> Response {
+    let (up, checks) = run(&health.inner.checks).await;
+    let uptime = health.inner.started.elapsed().as_secs();
+    let word = if up { "healthy" } else { "degraded" };
+    (status(up), Json(json!({ "status": word, "uptime": uptime, "checks": checks }))).into_response()
+}
+
+async fn ready(State(health): State<Health>) -> Response {
+    if health.inner.draining.load(Ordering::Acquire) {
+        return (status(false), Json(json!({ "status": "draining" }))).into_response();
+    }
+    let (up, checks) = run(&health.inner.ready).await;
+    let word = if up { "ready" } else { "not ready" };
+    (status(up), Json(json!({ "status": word, "checks": checks }))).into_response()
+}
+
+async fn metrics() -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry::render()).into_response()
+}

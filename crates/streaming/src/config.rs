@@ -1,0 +1,110 @@
+//! Settings of clients, and the traps behind each.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+use crate::Error;
+
+/// How to reach the log.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `host:port,host:port`.
+    pub brokers: String,
+    /// Shown in the brokers' logs.
+    pub client_id: String,
+}
+
+impl Config {
+    /// Brokers and a client id.
+    pub fn new(brokers: impl Into<String>, client_id: impl Into<String>) -> Self {
+        Self { brokers: brokers.into(), client_id: client_id.into() }
+    }
+
+    pub(crate) fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", &self.client_id)
+            // Loopback names resolve to ::1 first while brokers listen on IPv4.
+            .set("broker.address.family", "v4")
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "2000")
+            .set("topic.metadata.refresh.interval.ms", "60000");
+        config
+    }
+}
+
+/// How a group member reads.
+#[derive(Debug, Clone)]
+pub struct ConsumerConfig {
+    /// The group.
+    pub group: String,
+    /// Name of this member for static membership; empty for none.
+    pub instance: String,
+    /// Topics to read.
+    pub topics: Vec<String>,
+    /// Without a heartbeat for this long the group gives the partitions to others.
+    pub session_timeout: Duration,
+    /// How long a revocation may wait for the write under way; shorter than the session.
+    pub drain_timeout: Duration,
+}
+
+impl ConsumerConfig {
+    /// Defaults: 45 s session, 20 s drain, dynamic membership.
+    pub fn new(group: impl Into<String>, topics: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            group: group.into(),
+            instance: String::new(),
+            topics: topics.into_iter().collect(),
+            session_timeout: Duration::from_secs(45),
+            drain_timeout: Duration::from_secs(20),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.drain_timeout >= self.session_timeout {
+            return Err(Error::InvalidConfig(format!(
+                "drain timeout {:?} must be shorter than session timeout {:?}, or a drain loses the group",
+                self.drain_timeout, self.session_timeout
+            )));
+        }
+        if self.topics.is_empty() || self.group.is_empty() {
+            return Err(Error::InvalidConfig("a consumer needs a group and a topic".into()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn client(&self, config: &Config) -> ClientConfig {
+        let mut client = config.client();
+        client
+            .set("group.id", &self.group)
+            .set("group.protocol", "classic")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", self.session_timeout.as_millis().to_string())
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("fetch.wait.max.ms", "20")
+            // After its queue was full librdkafka would wait a second before it fetches again.
+            .set("fetch.queue.backoff.ms", "10")
+            .set("queued.max.messages.kbytes", "16384");
+        if !self.instance.is_empty() {
+            client.set("group.instance.id", &self.instance);
+        }
+        client
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_longer_than_the_session_is_refused() {
+        let mut config = ConsumerConfig::new("g", ["t".to_owned()]);
+        assert!(config.check().is_ok());
+        config.drain_timeout = config.session_timeout;
+        assert!(matches!(config.check(), Err(Error::InvalidConfig(_))));
+    }
+}

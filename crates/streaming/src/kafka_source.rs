@@ -1,0 +1,309 @@
+//! A group member on a thread of its own.
+//!
+//! The thread polls always, also while the pipeline waits for its infrastructure: then the partitions
+//! are paused and only heartbeats and rebalances are served. It owns the consumer alone, so that
+//! leaving the group, which blocks, never happens on an async thread.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use rdkafka::{
+    ClientContext, Offset, TopicPartitionList,
+    config::FromClientConfigAndContext,
+    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext},
+    error::KafkaError,
+    types::RDKafkaRespErr,
+};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Config, ConsumerConfig, Control, Error, Partition, Record, Source, SourceEvent,
+    view::{owned, partition_list},
+};
+
+/// Most records of one event.
+const CHUNK_MAX: usize = 500;
+/// Most events that wait for the pipeline.
+const CHUNKS_MAX: usize = 4;
+/// How long one poll waits; bounds how late a stop or a commit is noticed.
+const POLL: Duration = Duration::from_millis(20);
+/// A pipeline that cannot say where to begin for this long is given up, short of `max.poll.interval.ms`.
+const RESUME_MAX: Duration = Duration::from_secs(240);
+
+type Offsets = HashMap<Partition, i64>;
+
+/// What the thread and its callbacks share.
+struct Shared {
+    to_commit: Mutex<Offsets>,
+    /// Read but not yet handed over, because the pipeline is behind.
+    waiting: Mutex<Vec<Record>>,
+    stop: CancellationToken,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What the mutexes guard is valid after every statement, so a panic elsewhere does not spoil it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Context {
+    shared: Arc<Shared>,
+    control: mpsc::Sender<Control>,
+    drain_timeout: Duration,
+}
+
+impl ClientContext for Context {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "kafka consumer");
+    }
+}
+
+impl Context {
+    /// Asks the pipeline and waits, on the polling thread; none when it is gone or too slow.
+    fn ask(&self, make: impl FnOnce(oneshot::Sender<Offsets>) -> Control, patience: Duration) -> Option<Offsets> {
+        if self.shared.stop.is_cancelled() {
+            return None;
+        }
+        let (reply, mut answer) = oneshot::channel();
+        self.control.blocking_send(make(reply)).ok()?;
+        let deadline = Instant::now() + patience;
+        loop {
+            match answer.try_recv() {
+                Ok(offsets) => return Some(offsets),
+                Err(oneshot::error::TryRecvError::Closed) => return None,
+                Err(oneshot::error::TryRecvError::Empty) => {}
+            }
+            if Instant::now() >= deadline || self.shared.stop.is_cancelled() {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn assigned(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        let partitions = partitions_of(list);
+        tracing::info!(partitions = partitions.len(), "partitions assigned");
+        let Some(start) = self.ask(|reply| Control::Assigned(partitions.clone(), reply), RESUME_MAX) else {
+            // Without a place to begin nothing may be read.
+            self.shared.stop.cancel();
+            return;
+        };
+        let mut begin = TopicPartitionList::new();
+        for partition in &partitions {
+            let offset = start.get(partition).map_or(Offset::Invalid, |next| Offset::Offset(*next));
+            // Fails only for a special offset, which neither of these is.
+            if let Err(error) = begin.add_partition_offset(&partition.topic, partition.number, offset) {
+                tracing::error!(%error, %partition, "start offset");
+            }
+        }
+        if let Err(error) = consumer.incremental_assign(&begin) {
+            tracing::error!(%error, "assign");
+        }
+    }
+
+    fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        let partitions = partitions_of(list);
+        tracing::info!(partitions = partitions.len(), "partitions revoked");
+        let gone: HashSet<&Partition> = partitions.iter().collect();
+        lock(&self.shared.waiting).retain(|record| !gone.contains(&record.position.partition));
+        if let Some(done) = self.ask(|reply| Control::Revoked(partitions.clone(), reply), self.drain_timeout) {
+            lock(&self.shared.to_commit).extend(done);
+        }
+        commit(consumer, &self.shared, CommitMode::Sync);
+        if let Err(error) = consumer.incremental_unassign(list) {
+            tracing::error!(%error, "unassign");
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        match kind {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assigned(consumer, list),
+            _ => self.revoked(consumer, list),
+        }
+    }
+}
+
+fn partitions_of(list: &TopicPartitionList) -> Vec<Partition> {
+    list.elements()
+        .iter()
+        .map(|element| Partition { topic: element.topic().into(), number: element.partition() })
+        .collect()
+}
+
+fn commit(consumer: &BaseConsumer<Context>, shared: &Shared, mode: CommitMode) {
+    let offsets = std::mem::take(&mut *lock(&shared.to_commit));
+    if offsets.is_empty() {
+        return;
+    }
+    let list = partition_list(&offsets);
+    if let Err(error) = consumer.commit(&list, mode) {
+        // Display only: the next commit or the restart makes up for it.
+        tracing::debug!(%error, "offset commit");
+    }
+}
+
+fn poll_until_stopped(consumer: &BaseConsumer<Context>, shared: &Shared, data: &mpsc::Sender<Vec<Record>>) -> Error {
+    let mut paused = false;
+    let mut topics = HashSet::new();
+    while !shared.stop.is_cancelled() {
+        commit(consumer, shared, CommitMode::Async);
+        let waiting = std::mem::take(&mut *lock(&shared.waiting));
+        if !waiting.is_empty() {
+            match data.try_send(waiting) {
+                Ok(()) => {}
+                Err(TrySendError::Full(waiting)) => *lock(&shared.waiting) = waiting,
+                Err(TrySendError::Closed(_)) => return Error::Stopped("the pipeline is gone".into()),
+            }
+        }
+        let behind = !lock(&shared.waiting).is_empty();
+        if behind != paused {
+            set_paused(consumer, behind);
+            paused = behind;
+        }
+        let mut wait = POLL;
+        let room = if behind { 1 } else { CHUNK_MAX };
+        for _ in 0..room {
+            match consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => lock(&shared.waiting).push(owned(&message, &mut topics)),
+                Some(Err(error)) => tracing::warn!(%error, "kafka consumer"),
+            }
+            wait = Duration::ZERO;
+        }
+        if let Some((code, reason)) = consumer.client().fatal_error() {
+            return Error::Stopped(format!("{code}: {reason}"));
+        }
+    }
+    commit(consumer, shared, CommitMode::Sync);
+    Error::Stopped("closed".into())
+}
+
+fn set_paused(consumer: &BaseConsumer<Context>, paused: bool) {
+    let result =
+        consumer.assignment().and_then(|all| if paused { consumer.pause(&all) } else { consumer.resume(&all) });
+    if let Err(error) = result {
+        tracing::warn!(%error, paused, "pause or resume");
+    }
+}
+
+/// A member of a consumer group.
+pub struct KafkaSource {
+    data: mpsc::Receiver<Vec<Record>>,
+    control: mpsc::Receiver<Control>,
+    stopped: oneshot::Receiver<Error>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    /// Taken from `data` when a revocation had to look through it.
+    sifted: std::collections::VecDeque<Vec<Record>>,
+}
+
+impl fmt::Debug for KafkaSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSource").finish_non_exhaustive()
+    }
+}
+
+impl KafkaSource {
+    /// Joins the group; the connection is made in the background.
+    pub fn start(config: &Config, consumer: &ConsumerConfig) -> Result<Self, Error> {
+        consumer.check()?;
+        let shared =
+            Arc::new(Shared { to_commit: Mutex::default(), waiting: Mutex::default(), stop: CancellationToken::new() });
+        let (control_tx, control) = mpsc::channel(8);
+        let (data_tx, data) = mpsc::channel(CHUNKS_MAX);
+        let (stopped_tx, stopped) = oneshot::channel();
+        let context = Context { shared: shared.clone(), control: control_tx, drain_timeout: consumer.drain_timeout };
+        let client: BaseConsumer<Context> =
+            BaseConsumer::from_config_and_context(&consumer.client(config), context).map_err(Error::Config)?;
+        let topics: Vec<&str> = consumer.topics.iter().map(String::as_str).collect();
+        client.subscribe(&topics).map_err(|source| Error::Kafka { doing: "subscribe", source })?;
+        let thread = std::thread::Builder::new()
+            .name(format!("poll-{}", consumer.group))
+            .spawn({
+                let shared = shared.clone();
+                move || {
+                    let why = poll_until_stopped(&client, &shared, &data_tx);
+                    shared.stop.cancel();
+                    drop(client);
+                    // Nobody listens when the pipeline closed the source itself.
+                    drop(stopped_tx.send(why));
+                }
+            })
+            .map_err(|error| Error::Stopped(format!("no thread to poll on: {error}")))?;
+        Ok(Self { data, control, stopped, shared, thread: Some(thread), sifted: Default::default() })
+    }
+
+    /// Throws away queued records of revoked partitions. The thread waits for the answer to the
+    /// revocation meanwhile, so nothing new arrives.
+    fn sift(&mut self, control: &Control) {
+        let Control::Revoked(partitions, _) = control else { return };
+        while let Ok(chunk) = self.data.try_recv() {
+            self.sifted.push_back(chunk);
+        }
+        for chunk in &mut self.sifted {
+            chunk.retain(|record| !partitions.contains(&record.position.partition));
+        }
+    }
+}
+
+#[async_trait]
+impl Source for KafkaSource {
+    async fn next(&mut self) -> SourceEvent {
+        if let Ok(control) = self.control.try_recv() {
+            self.sift(&control);
+            return SourceEvent::Control(control);
+        }
+        if let Some(chunk) = self.sifted.pop_front() {
+            return SourceEvent::Records(chunk);
+        }
+        tokio::select! {
+            biased;
+            Some(control) = self.control.recv() => {
+                self.sift(&control);
+                SourceEvent::Control(control)
+            }
+            Some(records) = self.data.recv() => SourceEvent::Records(records),
+            why = &mut self.stopped => SourceEvent::Stopped(why.unwrap_or_else(|_| Error::Stopped("panic".into()))),
+        }
+    }
+
+    async fn next_control(&mut self) -> SourceEvent {
+        tokio::select! {
+            biased;
+            Some(control) = self.control.recv() => {
+                self.sift(&control);
+                SourceEvent::Control(control)
+            }
+            why = &mut self.stopped => SourceEvent::Stopped(why.unwrap_or_else(|_| Error::Stopped("panic".into()))),
+        }
+    }
+
+    fn commit(&mut self, next: &Offsets) {
+        lock(&self.shared.to_commit).extend(next.iter().map(|(partition, next)| (partition.clone(), *next)));
+    }
+
+    async fn close(&mut self) {
+        self.shared.stop.cancel();
+        let Some(thread) = self.thread.take() else { return };
+        if tokio::task::spawn_blocking(move || thread.join()).await.is_err() {
+            tracing::error!("the polling thread panicked");
+        }
+    }
+}
+
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}

@@ -1,0 +1,204 @@
+//! The pipeline over a scripted log: the four outcomes, rebalances, stops.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::{
+    Config, LocalLog, LocalSource, Position, Producer, ProducerConfig, Written, local::Conductor, sink::Counts,
+};
+
+/// Keeps what was written; fails or finds poison on command.
+#[derive(Clone, Default)]
+struct TestSink {
+    rows: Arc<Mutex<Vec<(Position, String)>>>,
+    down: Arc<AtomicBool>,
+    tries: Arc<Mutex<u32>>,
+}
+
+impl TestSink {
+    fn texts(&self) -> Vec<String> {
+        self.rows.lock().unwrap().iter().map(|(_, text)| text.clone()).collect()
+    }
+}
+
+#[async_trait]
+impl Sink for TestSink {
+    type Item = String;
+
+    async fn resume(&mut self, _: &[Partition]) -> Result<HashMap<Partition, i64>, String> {
+        if self.down.load(Ordering::SeqCst) { Err("down".into()) } else { Ok(HashMap::new()) }
+    }
+
+    async fn write(&mut self, batch: &Batch<String>) -> Result<Written, WriteError> {
+        *self.tries.lock().unwrap() += 1;
+        if self.down.load(Ordering::SeqCst) {
+            return Err(WriteError::Fail("down".into()));
+        }
+        let poison: Vec<_> = batch
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| entry.item == "poison")
+            .map(|(index, _)| (index, Rejection::new("constraint", "no")))
+            .collect();
+        if !poison.is_empty() {
+            return Err(WriteError::Poison(poison));
+        }
+        let mut written = Written::new();
+        for entry in &batch.entries {
+            self.rows.lock().unwrap().push((entry.record.position.clone(), entry.item.clone()));
+            written.entry(entry.record.position.partition.clone()).or_insert_with(Counts::default).applied += 1;
+        }
+        Ok(written)
+    }
+}
+
+fn stage(record: &Record) -> Outcome<String> {
+    let text = String::from_utf8(record.payload.clone().unwrap_or_default().to_vec()).unwrap();
+    match text.as_str() {
+        "skip" => Outcome::Skip,
+        "bad" => Outcome::Reject(Rejection::new("bad", "bad")),
+        _ => Outcome::Emit(text),
+    }
+}
+
+fn partition(number: i32) -> Partition {
+    Partition { topic: "t".into(), number }
+}
+
+struct Running {
+    log: LocalLog,
+    sink: TestSink,
+    conductor: Conductor,
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), Error>>,
+    _cluster: rdkafka::mocking::MockCluster<'static, rdkafka::producer::DefaultProducerContext>,
+    cluster_up: Producer,
+}
+
+impl Running {
+    /// A pipeline over `texts` in partition 0, with dead letters in a mock cluster.
+    async fn start(texts: &[&str], down: bool) -> Self {
+        let log = LocalLog::default();
+        for text in texts {
+            log.append(&partition(0), text.to_string());
+        }
+        let cluster = rdkafka::mocking::MockCluster::new(1).unwrap();
+        cluster.create_topic("dlq", 1, 1).unwrap();
+        let config = Config::new(cluster.bootstrap_servers(), "test");
+        let settings = ProducerConfig { delivery_timeout: Duration::from_millis(300), ..Default::default() };
+        let producer = Producer::new(&config, &settings).unwrap();
+        let dead_letters = DeadLetters::new(producer.clone(), "dlq", "test");
+        let sink = TestSink::default();
+        sink.down.store(down, Ordering::SeqCst);
+        let (source, conductor) = LocalSource::new(&log);
+        let mut settings = PipelineConfig::new("test");
+        settings.linger = Duration::from_millis(2);
+        settings.backoff_min = Duration::from_millis(2);
+        settings.backoff_max = Duration::from_millis(10);
+        let shutdown = CancellationToken::new();
+        let pipeline = Pipeline::new(settings, source, stage, sink.clone(), dead_letters);
+        let task = tokio::spawn(pipeline.run(shutdown.clone()));
+        conductor.assign(&[partition(0)]).await;
+        Self { log, sink, conductor, shutdown, task, _cluster: cluster, cluster_up: producer }
+    }
+
+    async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
+        flashsale_testkit::wait_until(Duration::from_secs(10), what, async || done(self)).await;
+    }
+
+    async fn stop(self) -> (LocalLog, TestSink) {
+        self.shutdown.cancel();
+        self.task.await.unwrap().unwrap();
+        drop(self.cluster_up);
+        (self.log, self.sink)
+    }
+}
+
+#[tokio::test]
+async fn i_10_emit_skip_and_reject_all_move_the_offset() {
+    let run = Running::start(&["a", "skip", "bad", "b"], false).await;
+    run.until("all committed", |run| run.log.committed(&partition(0)) == Some(4)).await;
+    let (_, sink) = run.stop().await;
+    assert_eq!(sink.texts(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn f_18_an_outage_keeps_the_offset_and_loses_nothing() {
+    let run = Running::start(&["a", "b"], false).await;
+    run.until("first batch", |run| run.log.committed(&partition(0)) == Some(2)).await;
+    run.sink.down.store(true, Ordering::SeqCst);
+    let before = *run.sink.tries.lock().unwrap();
+    run.log.append(&partition(0), "c");
+    run.until("several tries", |run| *run.sink.tries.lock().unwrap() > before + 3).await;
+    assert_eq!(run.log.committed(&partition(0)), Some(2), "the offset stays");
+    run.sink.down.store(false, Ordering::SeqCst);
+    run.until("the rest", |run| run.log.committed(&partition(0)) == Some(3)).await;
+    assert_eq!(run.stop().await.1.texts(), ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn f_21_poison_goes_alone() {
+    let run = Running::start(&["a", "poison", "b", "poison", "c"], false).await;
+    run.until("all committed", |run| run.log.committed(&partition(0)) == Some(5)).await;
+    assert_eq!(run.stop().await.1.texts(), ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn f_22_without_dead_letters_the_offset_does_not_move() {
+    let run = Running::start(&["a"], false).await;
+    run.until("first", |run| run.log.committed(&partition(0)) == Some(1)).await;
+    run._cluster.broker_down(1).unwrap();
+    run.log.append(&partition(0), "bad");
+    run.log.append(&partition(0), "b");
+    // Two delivery timeouts later the letter is still not written.
+    let began = Instant::now();
+    run.until("two timeouts", |_| began.elapsed() > Duration::from_millis(900)).await;
+    assert_eq!(run.log.committed(&partition(0)), Some(1));
+    run._cluster.broker_up(1).unwrap();
+    run.until("all committed", |run| run.log.committed(&partition(0)) == Some(3)).await;
+    assert_eq!(run.stop().await.1.texts(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn f_16_a_revocation_writes_what_was_read_first() {
+    let run = Running::start(&["a", "b", "c"], false).await;
+    run.until("read", |run| !run.sink.texts().is_empty()).await;
+    let done = run.conductor.revoke(&[partition(0)]).await.unwrap();
+    let reached = done.get(&partition(0)).copied().unwrap_or(0);
+    assert_eq!(run.sink.texts().len() as i64, reached, "told = written");
+    run.log.append(&partition(0), "d");
+    run.conductor.assign(&[partition(0)]).await;
+    run.until("the rest", |run| run.log.committed(&partition(0)) == Some(4)).await;
+    assert_eq!(run.stop().await.1.texts(), ["a", "b", "c", "d"]);
+}
+
+#[tokio::test]
+async fn f_16_a_revocation_during_an_outage_forgets_and_answers_at_once() {
+    let run = Running::start(&["a"], false).await;
+    run.until("first", |run| run.log.committed(&partition(0)) == Some(1)).await;
+    run.sink.down.store(true, Ordering::SeqCst);
+    let before = *run.sink.tries.lock().unwrap();
+    run.log.append(&partition(0), "b");
+    run.until("a failed try", |run| *run.sink.tries.lock().unwrap() > before).await;
+    let done = run.conductor.revoke(&[partition(0)]).await.unwrap();
+    assert_eq!(done.get(&partition(0)), Some(&1), "b was not written");
+    run.sink.down.store(false, Ordering::SeqCst);
+    run.conductor.assign(&[partition(0)]).await;
+    run.until("b once", |run| run.log.committed(&partition(0)) == Some(2)).await;
+    assert_eq!(run.stop().await.1.texts(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_dead_source_ends_the_pipeline_with_its_reason() {
+    let run = Running::start(&["a"], false).await;
+    run.conductor.stop("fenced").await;
+    let ended = run.task.await.unwrap();
+    assert!(matches!(ended, Err(Error::Stopped(reason)) if reason == "fenced"));
+}

@@ -1,0 +1,213 @@
+//! The producer: idempotent, `acks=all`, one acknowledgement for a whole batch.
+//!
+//! A future per record costs an allocation and a wake-up each; a flash sale produces batches whose
+//! records are all answered together, so one counter serves them.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientContext,
+    config::FromClientConfigAndContext,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders},
+    producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
+};
+use tokio::sync::Notify;
+
+use crate::{Config, Error, Header, metrics};
+
+/// How to write.
+#[derive(Debug, Clone)]
+pub struct ProducerConfig {
+    /// Waits this long for a batch to fill; full batches leave at once.
+    pub linger: Duration,
+    /// Most records in memory that no broker has acknowledged.
+    pub queue_max: u32,
+    /// Most of their bytes.
+    pub queue_bytes_max: u32,
+    /// A record that no broker took in this time is given up, and its delivery fails.
+    pub delivery_timeout: Duration,
+}
+
+impl Default for ProducerConfig {
+    fn default() -> Self {
+        Self {
+            linger: Duration::from_millis(1),
+            queue_max: 200_000,
+            queue_bytes_max: 128 * 1024 * 1024,
+            delivery_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// At least one record of a batch is not known to be in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the log did not acknowledge the records")]
+pub struct NotDelivered;
+
+/// The acknowledgement of a batch of records, shared by all who wait for it.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Records under way, and one for the sender until it has sealed the batch.
+    left: AtomicU32,
+    failed: AtomicBool,
+    done: Notify,
+}
+
+impl Delivery {
+    /// A batch to which records can be added until it is sealed.
+    pub fn begin() -> Arc<Self> {
+        Arc::new(Self { left: AtomicU32::new(1), failed: AtomicBool::new(false), done: Notify::new() })
+    }
+
+    /// No more records follow.
+    pub fn seal(&self) {
+        self.finish_one(true);
+    }
+
+    fn finish_one(&self, delivered: bool) {
+        if !delivered {
+            self.failed.store(true, Ordering::Release);
+        }
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.done.notify_waiters();
+        }
+    }
+
+    /// Waits until every record of the sealed batch is acknowledged or given up. Any number of tasks
+    /// may wait, at any time.
+    pub async fn wait(&self) -> Result<(), NotDelivered> {
+        loop {
+            let mut done = std::pin::pin!(self.done.notified());
+            done.as_mut().enable();
+            if self.left.load(Ordering::Acquire) == 0 {
+                return if self.failed.load(Ordering::Acquire) { Err(NotDelivered) } else { Ok(()) };
+            }
+            done.await;
+        }
+    }
+}
+
+struct Context {
+    fatal: Arc<AtomicBool>,
+}
+
+impl ClientContext for Context {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal)) {
+            self.fatal.store(true, Ordering::Release);
+        }
+        tracing::warn!(%error, reason, "kafka producer");
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Arc<Delivery>;
+
+    // Runs on the poll thread for every record: count and nothing else.
+    fn delivery(&self, result: &DeliveryResult<'_>, delivery: Arc<Delivery>) {
+        delivery.finish_one(result.is_ok());
+    }
+}
+
+/// Writes records. A clone shares the connection.
+#[derive(Clone)]
+pub struct Producer {
+    inner: Arc<ThreadedProducer<Context>>,
+    fatal: Arc<AtomicBool>,
+    queue_max: u32,
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").field("in_flight", &self.in_flight()).finish_non_exhaustive()
+    }
+}
+
+impl Producer {
+    /// A producer; it connects in the background.
+    pub fn new(config: &Config, settings: &ProducerConfig) -> Result<Self, Error> {
+        let mut client = config.client();
+        client
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("linger.ms", settings.linger.as_millis().to_string())
+            .set("queue.buffering.max.messages", settings.queue_max.to_string())
+            .set("queue.buffering.max.kbytes", (settings.queue_bytes_max / 1024).to_string())
+            .set("delivery.timeout.ms", settings.delivery_timeout.as_millis().to_string())
+            .set("compression.type", "lz4")
+            // The partition that Java clients and Redpanda's tools compute for the same key.
+            .set("partitioner", "murmur2_random");
+        let fatal = Arc::new(AtomicBool::new(false));
+        let inner = ThreadedProducer::from_config_and_context(&client, Context { fatal: fatal.clone() })
+            .map_err(Error::Config)?;
+        Ok(Self { inner: Arc::new(inner), fatal, queue_max: settings.queue_max })
+    }
+
+    /// Queues one record as part of `delivery`. When that fails the delivery fails.
+    pub fn send(&self, delivery: &Arc<Delivery>, topic: &str, key: &[u8], payload: Option<&[u8]>, headers: &[Header]) {
+        delivery.left.fetch_add(1, Ordering::AcqRel);
+        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, delivery.clone()).key(key);
+        if let Some(payload) = payload {
+            record = record.payload(payload);
+        }
+        if !headers.is_empty() {
+            let headers = headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (name, value)| {
+                all.insert(KafkaHeader { key: name, value: Some(value) })
+            });
+            record = record.headers(headers);
+        }
+        if let Err((error, record)) = self.inner.send(record) {
+            metrics::produce_refused();
+            tracing::debug!(%error, topic, "record not queued");
+            record.delivery_opaque.finish_one(false);
+        }
+    }
+
+    /// Queues one record and waits for its acknowledgement.
+    pub async fn deliver(
+        &self,
+        topic: &str,
+        key: &[u8],
+        payload: Option<&[u8]>,
+        headers: &[Header],
+    ) -> Result<(), NotDelivered> {
+        let delivery = Delivery::begin();
+        self.send(&delivery, topic, key, payload, headers);
+        delivery.seal();
+        delivery.wait().await
+    }
+
+    /// Records that no broker has acknowledged.
+    pub fn in_flight(&self) -> u32 {
+        u32::try_from(self.inner.in_flight_count()).unwrap_or(0)
+    }
+
+    /// Records that still fit.
+    pub fn room(&self) -> u32 {
+        self.queue_max.saturating_sub(self.in_flight())
+    }
+
+    /// Whether the client gave up for good; only a new one can write.
+    pub fn is_fatal(&self) -> bool {
+        self.fatal.load(Ordering::Acquire)
+    }
+
+    /// Waits until everything queued is acknowledged or given up; blocks, for a stopping process.
+    pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
+        self.inner.flush(timeout).map_err(|source| Error::Kafka { doing: "flush", source })
+    }
+
+    /// Asks the brokers for a sign of life; blocks up to `timeout`.
+    pub fn ping(&self, timeout: Duration) -> Result<(), Error> {
+        let metadata = self.inner.client().fetch_metadata(None, timeout);
+        metadata.map(drop).map_err(|source| Error::Kafka { doing: "fetch metadata", source })
+    }
+}

@@ -1,0 +1,190 @@
+//! A table in memory, kept from whole topics: no group, no commits, every reader sees everything.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    config::FromClientConfig,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+    message::{BorrowedMessage, Headers},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Config, Error, Partition, Position, Record};
+
+/// What a view reads.
+#[derive(Debug, Clone)]
+pub struct ViewConfig {
+    /// Names the thread and the client.
+    pub name: String,
+    /// Topics, each from its first record on.
+    pub topics: Vec<String>,
+}
+
+/// Reads topics whole and goes on following them until dropped.
+pub struct View {
+    caught_up: watch::Receiver<bool>,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("caught_up", &*self.caught_up.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl View {
+    /// Calls `apply` with every record, in order within a partition, on a thread of its own.
+    pub fn start(config: &Config, view: ViewConfig, apply: impl FnMut(Record) + Send + 'static) -> Result<Self, Error> {
+        let mut client = config.client();
+        client
+            .set("group.id", format!("flashsale-view-{}", view.name))
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "earliest")
+            .set("fetch.wait.max.ms", "20")
+            .set("queued.max.messages.kbytes", "8192");
+        let consumer: BaseConsumer = BaseConsumer::from_config(&client).map_err(Error::Config)?;
+        let stop = CancellationToken::new();
+        let (caught_up_tx, caught_up) = watch::channel(false);
+        let thread = std::thread::Builder::new()
+            .name(format!("view-{}", view.name))
+            .spawn({
+                let stop = stop.clone();
+                move || follow(&consumer, &view.topics, &stop, &caught_up_tx, apply)
+            })
+            .map_err(|error| Error::Stopped(format!("no thread to poll on: {error}")))?;
+        Ok(Self { caught_up, stop, thread: Some(thread) })
+    }
+
+    /// Waits until everything that was in the topics at the start has been applied.
+    pub async fn caught_up(&self) {
+        // Fails only when the thread is gone; then nothing more will come.
+        drop(self.caught_up.clone().wait_for(|done| *done).await);
+    }
+
+    /// Whether the view has applied what was there at the start.
+    pub fn is_caught_up(&self) -> bool {
+        *self.caught_up.borrow()
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            // A poll later it is done; a panic in it was reported by the panic hook.
+            drop(thread.join());
+        }
+    }
+}
+
+fn follow(
+    consumer: &BaseConsumer,
+    topics: &[String],
+    stop: &CancellationToken,
+    caught_up: &watch::Sender<bool>,
+    mut apply: impl FnMut(Record),
+) {
+    let mut behind = loop {
+        match assign_all(consumer, topics) {
+            Ok(partitions) => break partitions,
+            Err(error) if stop.is_cancelled() => return tracing::debug!(%error, "view stopped"),
+            Err(error) => {
+                tracing::warn!(%error, ?topics, "cannot read the topics yet");
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
+    };
+    let mut names = HashSet::new();
+    while !stop.is_cancelled() {
+        match consumer.poll(Duration::from_millis(50)) {
+            None => {}
+            Some(Ok(message)) => apply(owned(&message, &mut names)),
+            Some(Err(KafkaError::PartitionEOF(_))) => {
+                // The event does not name its topic, so every position is compared with its end.
+                behind.retain(|(topic, partition), end| position(consumer, topic, *partition) < *end);
+                if behind.is_empty() {
+                    caught_up.send_replace(true);
+                }
+            }
+            Some(Err(error)) => tracing::warn!(%error, "view"),
+        }
+    }
+}
+
+fn position(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
+    let position = consumer.position().ok();
+    let offset = position.and_then(|list| Some(list.find_partition(topic, partition)?.offset()));
+    match offset {
+        Some(Offset::Offset(next)) => next,
+        // Nothing was read: the partition is empty, or its end has not been reached.
+        _ => 0,
+    }
+}
+
+type Ends = HashMap<(String, i32), i64>;
+
+/// Assigns every partition from its beginning; returns where each that is not empty ends now.
+fn assign_all(consumer: &BaseConsumer, topics: &[String]) -> Result<Ends, KafkaError> {
+    let timeout = Duration::from_secs(5);
+    let mut list = TopicPartitionList::new();
+    let mut ends = Ends::new();
+    for topic in topics {
+        let metadata = consumer.fetch_metadata(Some(topic), timeout)?;
+        let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+        if partitions.is_empty() {
+            return Err(KafkaError::MetadataFetch(rdkafka::types::RDKafkaErrorCode::UnknownTopicOrPartition));
+        }
+        for partition in partitions {
+            let (low, high) = consumer.fetch_watermarks(topic, partition.id(), timeout)?;
+            list.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
+            if high > low {
+                ends.insert((topic.clone(), partition.id()), high);
+            }
+        }
+    }
+    consumer.assign(&list)?;
+    Ok(ends)
+}
+
+/// Copies a record out of the client's memory; `names` holds one shared string a topic.
+pub(crate) fn owned(message: &BorrowedMessage<'_>, names: &mut HashSet<Arc<str>>) -> Record {
+    let topic = names.get(message.topic()).cloned().unwrap_or_else(|| {
+        let topic: Arc<str> = message.topic().into();
+        names.insert(topic.clone());
+        topic
+    });
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        headers.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
+    });
+    Record {
+        position: Position { partition: Partition { topic, number: message.partition() }, offset: message.offset() },
+        key: message.key().map(Bytes::copy_from_slice),
+        payload: message.payload().map(Bytes::copy_from_slice),
+        headers,
+        timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
+    }
+}
+
+/// The client's form of a map of next offsets.
+pub(crate) fn partition_list(offsets: &HashMap<Partition, i64>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(offsets.len());
+    for (partition, next) in offsets {
+        if let Err(error) = list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(*next)) {
+            tracing::error!(%error, %partition, next, "offset");
+        }
+    }
+    list
+}

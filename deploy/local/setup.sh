@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# Makes a bare Debian or Ubuntu able to build and run everything: packages by apt, Kafka's jars by maven.
+# Does nothing, quickly and silently, when all is there. Exits 69 with one line saying what to do when it cannot help.
+#
+# A server named by the environment is not installed here:
+#   FLASHSALE_BROKERS or TEST_BROKERS, FLASHSALE_REDIS_URL or TEST_REDIS_URL, FLASHSALE_DATABASE_URL or TEST_DATABASE_URL.
+set -euo pipefail
+
+readonly here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+readonly rust_min=1.95
+readonly java_min=17
+readonly unavailable=69 # EX_UNAVAILABLE of sysexits.h
+PATH="$PATH:$HOME/.cargo/bin:/usr/sbin"
+
+say() { echo "setup: $*"; }
+give_up() { echo "setup: $*" >&2; exit "$unavailable"; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+wants_kafka() { [[ -z "${FLASHSALE_BROKERS:-}${TEST_BROKERS:-}" ]]; }
+wants_redis() { [[ -z "${FLASHSALE_REDIS_URL:-}${TEST_REDIS_URL:-}" ]]; }
+wants_postgres() { [[ -z "${FLASHSALE_DATABASE_URL:-}${TEST_DATABASE_URL:-}" ]]; }
+
+# at_least 1.95 1.100.2: the second version is the first or newer.
+at_least() { [[ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n1)" == "$1" ]]; }
+
+java_version() {
+    local java home version
+    java="${JAVA_HOME:+$JAVA_HOME/bin/java}"
+    java="$(readlink -f "${java:-$(command -v java)}" 2>/dev/null)" || return 1
+    home="${java%/bin/java}"
+    # The release file answers without starting a JVM.
+    version="$(sed -n 's/^JAVA_VERSION="\([^"]*\)".*/\1/p' "$home/release" 2>/dev/null)" || true
+    [[ -n "$version" ]] || version="$("$java" -version 2>&1 | sed -n 's/.*version "\([^"]*\)".*/\1/p')"
+    [[ -n "$version" ]] && echo "$version"
+}
+
+has_java() {
+    local version
+    version="$(java_version)" && at_least "$java_min" "$version"
+}
+
+has_postgres_server() {
+    [[ -n "$(compgen -G '/usr/lib/postgresql/*/bin/postgres')" ]] || { have postgres && have initdb; }
+}
+
+# Packages that are missing, one a line, by Debian's names.
+missing_packages() {
+    have cc && have c++ && have make || echo build-essential
+    have pkg-config || echo pkg-config
+    have pkg-config && pkg-config --exists libssl || echo libssl-dev
+    have pkg-config && pkg-config --exists zlib || echo zlib1g-dev
+    have curl || echo curl
+    have kcat || echo kcat
+    have setpriv || echo util-linux
+    have python3 || echo python3
+    python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    if wants_redis; then have redis-server || echo redis-server; fi
+    if wants_postgres; then has_postgres_server || echo postgresql; fi
+    # Tests make their databases through psql, also on a server that is elsewhere.
+    have psql || echo postgresql-client
+    if wants_kafka; then
+        has_java || java_package
+        [[ -d "$kafka_home" ]] || have mvn || echo maven
+    fi
+}
+
+# The default JRE of an older release is too old for Kafka 4.
+java_package() {
+    local package
+    for package in openjdk-21-jre-headless openjdk-17-jre-headless; do
+        if has_candidate "$package"; then echo "$package"; return; fi
+    done
+    echo default-jre-headless
+}
+
+has_candidate() {
+    have apt-cache && apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'
+}
+
+as_root() {
+    if [[ "$(id -u)" == 0 ]]; then "$@"; else sudo "$@"; fi
+}
+
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >"$apt_log" 2>&1
+}
+
+install_packages() {
+    local missing=("$@") drop_in=/etc/postgresql-common/createcluster.d/flashsale.conf
+    have apt-get || give_up "please install: ${missing[*]} (Debian's names; this system has no apt-get)"
+    [[ "$(id -u)" == 0 ]] || have sudo || give_up "please run as root: apt-get install -y ${missing[*]}"
+
+    apt_log="$(mktemp)"
+    say "installing ${missing[*]}"
+    if [[ " ${missing[*]} " == *" postgresql "* ]]; then
+        # Debian would make and start a cluster of its own; ours live in the data directories.
+        as_root mkdir -p "${drop_in%/*}"
+        echo "create_main_cluster = false" | as_root tee "$drop_in" >/dev/null
+    fi
+    local status=0
+    as_root apt-get update -q >"$apt_log" 2>&1 || say "apt-get update failed; trying with the lists at hand"
+    if [[ " ${missing[*]} " == *" kcat "* ]] && ! has_candidate kcat; then
+        # Older releases name it kafkacat. It only serves as a foreign client in one test.
+        missing=("${missing[@]/#kcat/kafkacat}")
+    fi
+    apt_install "${missing[@]}" || status=$?
+    if [[ -e "$drop_in" ]]; then as_root rm -f "$drop_in"; fi
+    if [[ "$status" != 0 ]]; then
+        tail -n 5 "$apt_log" >&2
+        give_up "apt-get could not install ${missing[*]} (is there a network?); its output: $apt_log"
+    fi
+    rm -f "$apt_log"
+    hash -r
+}
+
+check_rust() {
+    local version
+    if ! have cargo && has_candidate rustup && { [[ "$(id -u)" == 0 ]] || have sudo; }; then
+        install_packages rustup
+        say "installing the stable Rust toolchain"
+        rustup default stable >/dev/null 2>&1 || give_up "rustup could not fetch the toolchain (is there a network?)"
+    fi
+    have cargo && have rustc || give_up "Rust is missing: install it by rustup, see https://rustup.rs"
+    version="$(rustc --version | cut -d' ' -f2)"
+    at_least "$rust_min" "$version" || give_up "Rust $version is older than $rust_min: run rustup update stable"
+}
+
+fetch_kafka() {
+    local log
+    log="$(mktemp)"
+    partial="$kafka_home.partial.$$"
+    say "fetching Apache Kafka $kafka_version (about 45 MB) into $kafka_home"
+    mkdir -p "${kafka_home%/*}"
+    trap 'rm -rf "$partial"' EXIT
+    if ! mvn -q -B -f "$here/kafka/pom.xml" dependency:copy-dependencies \
+        -DincludeScope=runtime -DoutputDirectory="$partial" >"$log" 2>&1; then
+        grep -m 1 ERROR "$log" >&2 || true
+        give_up "maven could not fetch Kafka (is there a network, or a mirror in ~/.m2/settings.xml?); its output: $log"
+    fi
+    # A rename is all or nothing; whoever came first while we loaded has the same files.
+    mv -T "$partial" "$kafka_home" 2>/dev/null || [[ -d "$kafka_home" ]]
+    rm -f "$log"
+}
+
+kafka_version="$(sed -n '/kafka_2.13/,/<scope>/s/.*<version>\(.*\)<\/version>.*/\1/p' "$here/kafka/pom.xml")"
+kafka_home="${FLASHSALE_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/flashsale}/kafka-$kafka_version"
+
+mapfile -t missing < <(missing_packages)
+if [[ ${#missing[@]} -gt 0 ]]; then
+    install_packages "${missing[@]}"
+fi
+check_rust
+if wants_kafka; then
+    has_java || give_up "Kafka needs Java $java_min or newer: set JAVA_HOME to one"
+    [[ -d "$kafka_home" ]] || fetch_kafka
+fi

@@ -1,0 +1,24 @@
+-- Replaces the configuration of an upcoming sale.
+--
+-- ARGV: sale_id, product name, initial stock, start in ms, end in ms
+-- Reply: { 'OK', 'MISSING' (no such sale) or 'NOT_MODIFIABLE', now_us, state, events }
+
+assert(#KEYS == 3 and #ARGV == 5, 'update: 3 keys, 5 arguments')
+
+local sale = load_sale()
+local now = now_us(sale)
+if not sale or sale.sale_id ~= ARGV[1] then
+  return { 'MISSING', now, '', {} }
+end
+tick(sale, now)
+if sale.state ~= 'UPCOMING' then
+  return finish(sale, now, 'NOT_MODIFIABLE')
+end
+sale.name, sale.initial_stock, sale.stock = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[3])
+sale.start_ms, sale.end_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
+note(sale, now, 'UPDATED')
+tick(sale, now)
+local reply = finish(sale, now, 'OK')
+redis.call('HSET', SALE, 'name', sale.name, 'initial_stock', sale.initial_stock, 'start_ms', sale.start_ms,
+  'end_ms', sale.end_ms)
+return reply

@@ -1,0 +1,104 @@
+//! The outbox: what Redis decided and the log may not have yet.
+
+use flashsale_core::{Micros, Receipt, RequestId, SaleId, Sku, UserId, invariants::Sold};
+
+use crate::{
+    Error, HotState, Result,
+    reply::{Fields, odd},
+    sale::SaleChange,
+    script,
+};
+
+/// Most entries that one call settles.
+pub const SETTLE_MAX: usize = 1_000;
+
+const NAME: &str = "outbox";
+/// Fields in front of the pairs of user and request id, see `decide.lua`.
+const HEADER_FIELDS: usize = 12;
+
+/// One entry.
+#[derive(Debug, Clone)]
+pub struct OutboxEntry {
+    /// Its id in the stream.
+    pub id: String,
+    /// When it was written.
+    pub at: Micros,
+    /// What it holds.
+    pub entry: Entry,
+}
+
+/// What an entry holds.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// The units that one call sold.
+    Sold {
+        /// The ingest instance that asked.
+        ingest_id: String,
+        /// Units in sequence order.
+        units: Vec<Sold>,
+        /// Units left after the first of them.
+        remaining_after_first: u64,
+    },
+    /// A state change.
+    Change(Box<SaleChange>),
+}
+
+impl HotState {
+    /// The oldest entries of a sale, at most `count`.
+    pub async fn outbox(&self, sku: &Sku, count: usize) -> Result<Vec<OutboxEntry>> {
+        let entries: Vec<(String, Vec<String>)> = redis::cmd("XRANGE")
+            .arg(self.keys.outbox(sku))
+            .arg("-")
+            .arg("+")
+            .arg("COUNT")
+            .arg(count)
+            .query_async(&mut self.connection.clone())
+            .await
+            .map_err(Error::redis("read the outbox"))?;
+        entries.iter().map(|(id, fields)| read(sku, id, fields)).collect()
+    }
+
+    /// How many entries the outbox of a sale holds.
+    pub async fn outbox_len(&self, sku: &Sku) -> Result<u64> {
+        redis::cmd("XLEN")
+            .arg(self.keys.outbox(sku))
+            .query_async(&mut self.connection.clone())
+            .await
+            .map_err(Error::redis("measure the outbox"))
+    }
+
+    /// Forgets entries that the log has acknowledged; returns how many were still there.
+    pub async fn settle(&self, sku: &Sku, ids: &[String]) -> Result<u64> {
+        let mut settled = 0;
+        for ids in ids.chunks(SETTLE_MAX) {
+            settled += script::SETTLE.call::<u64>(&mut self.connection.clone(), &self.keys.of_sale(sku), ids).await?;
+        }
+        Ok(settled)
+    }
+}
+
+fn read(sku: &Sku, id: &str, flat: &[String]) -> Result<OutboxEntry> {
+    let fields = Fields::new(NAME, flat.get(..HEADER_FIELDS.min(flat.len())).unwrap_or_default());
+    let at = Micros(fields.number("at")?);
+    let entry = match fields.text("t")? {
+        "e" => Entry::Change(Box::new(SaleChange::read(NAME, sku, id, flat)?)),
+        "d" => {
+            let sale_id = fields.parse("sale", |id| SaleId::new(id).ok())?;
+            let first: u64 = fields.number("first")?;
+            let units = (first..)
+                .zip(flat[HEADER_FIELDS..].chunks_exact(2))
+                .map(|(sequence, pair)| {
+                    Ok(Sold {
+                        user: UserId::new(&pair[0]).map_err(|error| odd(NAME, error))?,
+                        request_id: RequestId::new(&pair[1]).map_err(|error| odd(NAME, error))?,
+                        receipt: Receipt { sale_id: sale_id.clone(), sequence, decided_at: at },
+                    })
+                })
+                .collect::<Result<_>>()?;
+            let remaining_after_first = fields.number("left")?;
+            Entry::Sold { ingest_id: fields.text("by")?.to_owned(), units, remaining_after_first }
+        }
+        other => return Err(odd(NAME, format!("entry of type `{other}`"))),
+    };
+    Ok(OutboxEntry { id: id.to_owned(), at, entry })
+}
