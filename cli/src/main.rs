@@ -1,2 +1,29 @@
-//! x
-fn main() {}
+//! `flashsale`: every service and tool of Flashsale in one binary.
+
+mod client;
+mod commands;
+mod parts;
+mod settings;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = commands::Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return terminal::fail(&anyhow::Error::new(error).context("start the runtime")),
+    };
+    let code = match runtime.block_on(commands::run(arguments)) {
+        Ok(code) => code,
+        Err(error) => terminal::fail(&error),
+    };
+    // A blocked poll must not keep the process alive after everything was drained.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    code
+}

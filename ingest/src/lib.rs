@@ -1,1 +1,28 @@
-//! The write edge.
+//! The write edge: validate, limit, decide, publish, answer.
+//!
+//! ```text
+//! POST → parse → catalogue → idempotency → user limit → admission → batcher ─EVALSHA→ Redis
+//!                                                                     └─publish→ log ─ack→ answer, settle
+//! ```
+//!
+//! Everything that can refuse for want of room refuses *before* the decision. After it, a winner is
+//! answered with the receipt whatever happens: 200, or 202 while the log is late.
+
+mod admission;
+mod batcher;
+mod config;
+mod hash;
+mod idempotency;
+mod metrics;
+mod openapi;
+mod publish;
+mod purchase;
+mod request;
+mod router;
+mod service;
+mod settle;
+
+pub use config::{Config, Confirm};
+pub use metrics::describe as describe_metrics;
+pub use openapi::openapi;
+pub use service::Service;

@@ -1,1 +1,92 @@
-//! Outbox relay, sale clock and sale status.
+//! What happens to a sale without a shopper: time passes, the outbox empties, the status is told.
+//!
+//! * [`clock`] makes the transitions that the time demands.
+//! * [`relay`] publishes what was decided and never acknowledged.
+//! * [`status`] folds the log into `sale-status`.
+//!
+//! Any number of processors may run: every step is safe to repeat, and none needs a leader.
+
+pub mod clock;
+mod metrics;
+pub mod relay;
+pub mod status;
+
+use flashsale_ledger::Ledger;
+use flashsale_lua::{HotState, SaleChange};
+use tokio_util::sync::CancellationToken;
+
+pub use metrics::describe as describe_metrics;
+
+/// Settings of all parts.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The sale clock.
+    pub clock: clock::Config,
+    /// The outbox relay.
+    pub relay: relay::Config,
+    /// The status pipeline.
+    pub status: status::Config,
+}
+
+/// What ends a processor before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log could not be opened.
+    #[error("the log")]
+    Ledger(#[from] flashsale_ledger::Error),
+    /// A consumer could not be started.
+    #[error("a consumer")]
+    Streaming(#[from] flashsale_streaming::Error),
+}
+
+/// All parts of a processor.
+#[derive(Debug)]
+pub struct Service {
+    clock: clock::Service,
+    relay: relay::Service,
+    status: status::Service,
+}
+
+impl Service {
+    /// A processor from its parts; `instance` names this one in its group, empty for any.
+    pub fn new(config: &Config, hot: &HotState, ledger: &Ledger, instance: &str) -> Self {
+        Self {
+            clock: clock::Service::new(config.clock.clone(), hot.clone(), ledger.clone()),
+            relay: relay::Service::new(config.relay.clone(), hot.clone(), ledger.clone()),
+            status: status::Service::new(config.status.clone(), hot.clone(), ledger.clone(), instance),
+        }
+    }
+
+    /// Runs all parts until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        // One that fails takes the others along: the supervisor restarts all.
+        let stop = shutdown.child_token();
+        let _guard = stop.clone().drop_guard();
+        let (clock, relay, status) = tokio::join!(self.clock.run(stop.clone()), self.relay.run(stop.clone()), async {
+            let result = self.status.run(stop.clone()).await;
+            stop.cancel();
+            result
+        },);
+        let ((), ()) = (clock, relay);
+        status
+    }
+}
+
+/// Publishes state changes that a script made, then settles them. What fails is left to the relay.
+pub(crate) async fn publish_changes(ledger: &Ledger, hot: &HotState, changes: &[SaleChange]) {
+    let Some(first) = changes.first() else { return };
+    let sku = &first.status.config.sku;
+    for change in changes {
+        let event = change.status.as_of_event;
+        tracing::info!(%sku, change = change.change.as_str(), event, sold = change.status.as_of_sequence, "sale changed");
+    }
+    if ledger.publish_changes(changes.iter().map(|change| (change.change, &change.status))).await.is_err() {
+        tracing::warn!(%sku, "state change not acknowledged, left to the relay");
+        return;
+    }
+    let ids: Vec<String> = changes.iter().map(|change| change.outbox_id.clone()).collect();
+    if let Err(error) = hot.settle(sku, &ids).await {
+        tracing::warn!(%sku, %error, "not settled, left to the relay");
+    }
+}

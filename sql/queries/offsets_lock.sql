@@ -1,8 +1,8 @@
--- The next offsets of these partitions ($2 topics, $3 numbers), which nobody else moves until we commit.
--- Locked in the order of the key, so that two writers never wait for each other.
-SELECT o.topic, o.partition, o.next_offset
+-- The next offset of each of these partitions ($2 topics, $3 numbers), by its place among them; nobody else
+-- moves them until we commit. Locked in the order of the key, so that two writers never wait for each other.
+SELECT wanted.place, o.next_offset
 FROM consumer_offsets o
-JOIN UNNEST($2::text[], $3::int[]) AS wanted (topic, partition) USING (topic, partition)
+JOIN UNNEST($2::text[], $3::int[]) WITH ORDINALITY AS wanted (topic, partition, place) USING (topic, partition)
 WHERE o.consumer = $1
 ORDER BY o.topic, o.partition
 FOR UPDATE OF o

@@ -1,0 +1,192 @@
+//! What an administrator fills in: the JSON of a product, field by field.
+
+use flashsale_core::{
+    Micros, SaleConfig, SaleId, Sku,
+    sale::{PRODUCT_NAME_CHARS_MAX, STOCK_MAX},
+};
+use flashsale_platform::ApiError;
+use serde_json::{Map, Value};
+use time::{
+    OffsetDateTime,
+    format_description::well_known::{Iso8601, Rfc3339},
+};
+
+use crate::request::Faults;
+
+const SKU: &str = "sku";
+const NAME: &str = "productName";
+const STOCK: &str = "initialStock";
+const START: &str = "startTime";
+const END: &str = "endTime";
+
+/// Fields of a product; which of them must be there depends on the request.
+#[derive(Debug, Default)]
+struct Fields {
+    sku: Option<Sku>,
+    name: Option<String>,
+    stock: Option<u64>,
+    start: Option<Micros>,
+    end: Option<Micros>,
+}
+
+impl Fields {
+    fn read(object: &Map<String, Value>, known: &[&str], faults: &mut Faults) -> Self {
+        faults.unknown(object, known);
+        let given = |name: &str| object.get(name).filter(|_| known.contains(&name));
+        Self {
+            sku: given(SKU).and_then(|value| faults.note(SKU, sku(value))),
+            name: given(NAME).and_then(|value| faults.note(NAME, name(value))),
+            stock: given(STOCK).and_then(|value| faults.note(STOCK, stock(value))),
+            start: given(START).and_then(|value| faults.note(START, instant(value))),
+            end: given(END).and_then(|value| faults.note(END, instant(value))),
+        }
+    }
+}
+
+fn text(value: &Value) -> Result<&str, String> {
+    value.as_str().ok_or_else(|| "must be a string".to_owned())
+}
+
+fn sku(value: &Value) -> Result<Sku, String> {
+    Sku::new(text(value)?).map_err(|error| error.to_string())
+}
+
+fn name(value: &Value) -> Result<String, String> {
+    let name = text(value)?;
+    if name.trim().is_empty() {
+        return Err("must not be blank".to_owned());
+    }
+    if name.chars().count() > PRODUCT_NAME_CHARS_MAX {
+        return Err(format!("must be at most {PRODUCT_NAME_CHARS_MAX} characters"));
+    }
+    if name.chars().any(char::is_control) {
+        return Err("must not contain control characters".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
+fn stock(value: &Value) -> Result<u64, String> {
+    let stock = value.as_u64().filter(|stock| (1..=STOCK_MAX).contains(stock));
+    stock.ok_or_else(|| format!("must be a whole number from 1 to {STOCK_MAX}"))
+}
+
+/// ISO 8601 with an offset; what is finer than a millisecond is cut off, as that is all Redis compares.
+fn instant(value: &Value) -> Result<Micros, String> {
+    let text = text(value)?;
+    let at = OffsetDateTime::parse(text, &Rfc3339).or_else(|_| OffsetDateTime::parse(text, &Iso8601::DEFAULT));
+    let at = at.map_err(|_| "must be ISO 8601 with an offset, such as 2026-11-23T12:00:00.000Z".to_owned())?;
+    Ok(Micros::from_millis(Micros::from_utc(at).as_millis()))
+}
+
+/// The rules of the window; `now` is the Redis clock's.
+fn check_window(start: Option<Micros>, end: Option<Micros>, now: Option<Micros>, faults: &mut Faults) {
+    let Some(end) = end else { return };
+    if start.is_some_and(|start| end <= start) {
+        faults.add(END, "must be after startTime");
+    } else if now.is_some_and(|now| end <= now) {
+        faults.add(END, "must be in the future");
+    }
+}
+
+/// A product to be.
+#[derive(Debug)]
+pub(crate) struct NewProduct {
+    sku: Sku,
+    name: String,
+    stock: u64,
+    start: Micros,
+    end: Micros,
+}
+
+impl NewProduct {
+    /// Reads a complete product. Without `now`, when Redis does not tell it, only the rest is checked.
+    pub(crate) fn read(object: &Map<String, Value>, now: Option<Micros>) -> Result<Self, ApiError> {
+        const ALL: [&str; 5] = [SKU, NAME, STOCK, START, END];
+        let mut faults = Faults::default();
+        let fields = Fields::read(object, &ALL, &mut faults);
+        for field in ALL.into_iter().filter(|field| !object.contains_key(*field)) {
+            faults.add(field, "is missing");
+        }
+        check_window(fields.start, fields.end, now, &mut faults);
+        match fields {
+            Fields { sku: Some(sku), name: Some(name), stock: Some(stock), start: Some(start), end: Some(end) } => {
+                faults.check().map(|()| Self { sku, name, stock, start, end })
+            }
+            _ => Err(faults.error()),
+        }
+    }
+
+    /// As a sale.
+    pub(crate) fn into_config(self, sale_id: SaleId) -> SaleConfig {
+        let Self { sku, name: product_name, stock: initial_stock, start, end } = self;
+        SaleConfig { sale_id, sku, product_name, initial_stock, start, end }
+    }
+}
+
+/// What shall be different about a product.
+#[derive(Debug)]
+pub(crate) struct ProductPatch(Fields);
+
+impl ProductPatch {
+    /// Reads at least one field.
+    pub(crate) fn read(object: &Map<String, Value>) -> Result<Self, ApiError> {
+        let mut faults = Faults::default();
+        let fields = Fields::read(object, &[NAME, STOCK, START, END], &mut faults);
+        if object.is_empty() {
+            faults.add("body", format!("must have one or more of {NAME}, {STOCK}, {START}, {END}"));
+        }
+        check_window(fields.start, fields.end, None, &mut faults);
+        faults.check().map(|()| Self(fields))
+    }
+
+    /// The configuration with the changes; `now` is the Redis clock's.
+    pub(crate) fn apply(&self, config: &SaleConfig, now: Micros) -> Result<SaleConfig, ApiError> {
+        let Fields { name, stock, start, end, .. } = &self.0;
+        let (start, end) = (start.unwrap_or(config.start), end.unwrap_or(config.end));
+        let mut faults = Faults::default();
+        check_window(Some(start), Some(end), Some(now), &mut faults);
+        // The rule is about both; it is told of the one that was sent.
+        if faults.has(END) && self.0.end.is_none() && self.0.start.is_some() {
+            return Err(ApiError::invalid(START, "must be before endTime"));
+        }
+        faults.check()?;
+        Ok(SaleConfig {
+            product_name: name.clone().unwrap_or_else(|| config.product_name.clone()),
+            initial_stock: stock.unwrap_or(config.initial_stock),
+            start,
+            end,
+            ..config.clone()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn times_are_taken_with_an_offset_and_kept_in_milliseconds() {
+        let noon = Micros(1_795_435_200_123_000);
+        for text in
+            ["2026-11-23T12:00:00.123Z", "2026-11-23T13:00:00.123999+01:00", "20261123T120000.1239Z"]
+        {
+            assert_eq!(instant(&json!(text)), Ok(noon), "{text}");
+        }
+        for text in ["2026-11-23T12:00:00", "2026-11-23", "tomorrow", "", "2026-02-30T12:00:00Z"] {
+            assert!(instant(&json!(text)).is_err(), "{text}");
+        }
+        assert!(instant(&json!(1_795_435_200)).is_err());
+    }
+
+    #[test]
+    fn stock_is_a_whole_number_that_every_store_holds() {
+        for good in [json!(1), json!(STOCK_MAX)] {
+            assert!(stock(&good).is_ok(), "{good}");
+        }
+        for bad in [json!(0), json!(-1), json!(1.5), json!(1.0), json!("1"), json!(null), json!(STOCK_MAX + 1)] {
+            assert!(stock(&bad).is_err(), "{bad}");
+        }
+    }
+}

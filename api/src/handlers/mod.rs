@@ -1,0 +1,5 @@
+//! One file a resource.
+
+pub(crate) mod products;
+pub(crate) mod purchases;
+pub(crate) mod sales;

@@ -1,0 +1,105 @@
+//! The commands.
+
+mod configuration;
+mod migrate;
+mod sale;
+mod sale_times;
+mod serve;
+mod up;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::{
+    parts::Parts,
+    settings::{Settings, Sources},
+};
+
+/// Sells N units to a stampede: never N+1, never twice to one shopper, never losing a confirmed sale.
+#[derive(Debug, Parser)]
+#[command(name = "flashsale", version, arg_required_else_help = true, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// Configuration file (TOML).
+    #[arg(long, global = true, env = "FLASHSALE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Sets one value, over file and environment; may be repeated.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as ingest.confirm=redis")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start everything on this machine in one process, with the servers it needs.
+    Up(up::Up),
+    /// Stop what `up` started on this machine, also from another terminal.
+    Down(up::DataDir),
+    /// Delete all data of the local stack; without --yes only says what would go.
+    Reset(up::Reset),
+    /// Serve the write edge: POST /api/v1/purchases.
+    Ingest,
+    /// Run the sale clock, the outbox relay and the status pipeline.
+    Processor,
+    /// Run a consumer that writes a view of the log.
+    #[command(subcommand)]
+    Sink(Sink),
+    /// Serve reads, receipts, administration and the API's documentation.
+    Api,
+    /// Create or update the tables in Postgres, and create the topics that do not exist.
+    Migrate,
+    /// Create, show and steer sales of a running installation.
+    Sale(sale::Sale),
+    /// Check or print the configuration.
+    #[command(subcommand)]
+    Config(configuration::Configuration),
+    /// Print a completion script for your shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Sink {
+    /// The view in Postgres: purchases, counts, offsets.
+    Postgres,
+}
+
+/// Runs what was asked for.
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let sources = Sources { file: arguments.config, flags: arguments.set };
+    let parts = match arguments.command {
+        Command::Up(up) => return up.run(&sources).await,
+        Command::Down(down) => return down.stop().await,
+        Command::Reset(reset) => return reset.run(),
+        Command::Migrate => return migrate::run(&sources).await,
+        Command::Sale(sale) => return sale.run().await,
+        Command::Config(config) => return config.run(&sources),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "flashsale", &mut std::io::stdout());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Ingest => Parts { ingest: true, ..Parts::default() },
+        Command::Processor => Parts { processor: true, ..Parts::default() },
+        Command::Sink(Sink::Postgres) => Parts { sink_postgres: true, ..Parts::default() },
+        Command::Api => Parts { api: true, ..Parts::default() },
+    };
+    serve::run(parts, Settings::load(&sources, false)?).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

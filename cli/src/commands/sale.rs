@@ -1,0 +1,175 @@
+//! `flashsale sale`: the admin API from a terminal.
+
+use std::{io::IsTerminal, process::ExitCode};
+
+use axum::http::Method;
+use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
+use flashsale_core::Sku;
+use serde_json::{Map, Value, json};
+
+use super::sale_times;
+use crate::{
+    client::Client,
+    settings::LOCAL_ADMIN_KEY,
+    terminal::{USAGE, say},
+};
+
+/// Steers the sales of a running installation.
+#[derive(Debug, Args)]
+pub(crate) struct Sale {
+    /// Where the installation answers.
+    #[arg(long, global = true, env = "FLASHSALE_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// The admin key; by default that of the local stack.
+    #[arg(long, global = true, env = "FLASHSALE_ADMIN_KEY", default_value = LOCAL_ADMIN_KEY, hide_env_values = true)]
+    admin_key: String,
+    /// Print JSON instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Set up a sale.
+    Create {
+        /// What is sold: letters, digits and dashes.
+        sku: Sku,
+        /// Its name for people.
+        #[arg(long)]
+        name: String,
+        /// Units.
+        #[arg(long)]
+        stock: u64,
+        /// `now`, a span such as +10m, or a time such as 2026-11-27T09:00:00Z.
+        #[arg(long, default_value = "now", value_parser = sale_times::parse)]
+        start: String,
+        /// Likewise.
+        #[arg(long, default_value = "+1h", value_parser = sale_times::parse)]
+        end: String,
+    },
+    /// List all sales.
+    List,
+    /// Show one sale.
+    Show {
+        /// Which.
+        sku: Sku,
+    },
+    /// Change a sale that has not started.
+    Update {
+        /// Which.
+        sku: Sku,
+        /// A new name.
+        #[arg(long)]
+        name: Option<String>,
+        /// A new stock.
+        #[arg(long)]
+        stock: Option<u64>,
+        /// A new start.
+        #[arg(long, value_parser = sale_times::parse)]
+        start: Option<String>,
+        /// A new end.
+        #[arg(long, value_parser = sale_times::parse)]
+        end: Option<String>,
+    },
+    /// Stop a sale for now.
+    Pause {
+        /// Which.
+        sku: Sku,
+    },
+    /// Let a paused sale go on.
+    Resume {
+        /// Which.
+        sku: Sku,
+    },
+    /// Remove a sale and its purchases, in a test environment; without --yes only says what would go.
+    Delete {
+        /// Which.
+        sku: Sku,
+        /// Really do it.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+fn path(sku: &Sku) -> String {
+    format!("/api/v1/products/{sku}")
+}
+
+impl Sale {
+    /// Does it and shows the result.
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let client = Client::new(&self.url, &self.admin_key);
+        let data = match self.action {
+            Action::Create { sku, name, stock, start, end } => {
+                let body = json!({
+                    "sku": sku.as_str(), "productName": name, "initialStock": stock, "startTime": start, "endTime": end,
+                });
+                client.ask(Method::POST, "/api/v1/products", Some(&body)).await?
+            }
+            Action::List => client.ask(Method::GET, "/api/v1/products?limit=200", None).await?,
+            Action::Show { sku } => client.ask(Method::GET, &path(&sku), None).await?,
+            Action::Update { sku, name, stock, start, end } => {
+                let fields = [
+                    ("productName", name.map(Value::from)),
+                    ("initialStock", stock.map(Value::from)),
+                    ("startTime", start.map(Value::from)),
+                    ("endTime", end.map(Value::from)),
+                ];
+                let body: Map<String, Value> =
+                    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+                client.ask(Method::PUT, &path(&sku), Some(&Value::Object(body))).await?
+            }
+            Action::Pause { sku } => client.ask(Method::POST, &format!("{}/pause", path(&sku)), None).await?,
+            Action::Resume { sku } => client.ask(Method::POST, &format!("{}/resume", path(&sku)), None).await?,
+            Action::Delete { sku, yes: true } => client.ask(Method::DELETE, &path(&sku), None).await?,
+            Action::Delete { sku, yes: false } => {
+                let sale = client.ask(Method::GET, &path(&sku), None).await?;
+                show(&sale, self.json);
+                say(format!("Nothing was deleted. To remove this sale and its purchases: flashsale sale delete {sku} --yes"));
+                return Ok(ExitCode::from(USAGE));
+            }
+        };
+        show(&data, self.json);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn show(data: &Value, as_json: bool) {
+    if as_json {
+        return say(serde_json::to_string_pretty(data).unwrap_or_else(|_| data.to_string()));
+    }
+    let rows = match data {
+        Value::Array(rows) => rows.as_slice(),
+        Value::Object(object) if object.contains_key("products") => {
+            data["products"].as_array().map_or(&[][..], Vec::as_slice)
+        }
+        one => std::slice::from_ref(one),
+    };
+    if rows.is_empty() {
+        return say("There are no sales. Create one: flashsale sale create SKU --name NAME --stock N");
+    }
+    let columns = [
+        ("SKU", "sku"),
+        ("STATE", "state"),
+        ("LEFT", "currentStock"),
+        ("OF", "initialStock"),
+        ("SOLD", "totalPurchases"),
+        ("START", "startTime"),
+        ("END", "endTime"),
+        ("PRODUCT", "productName"),
+    ];
+    let mut table = Table::new();
+    table.load_style(if std::io::stdout().is_terminal() { presets::UTF8_BORDERS_ONLY } else { presets::NOTHING });
+    table.set_header(columns.map(|(title, _)| title));
+    for row in rows {
+        table.add_row(columns.map(|(_, field)| match &row[field] {
+            Value::Null => "-".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        }));
+    }
+    say(table);
+}

@@ -1,0 +1,265 @@
+//! Wires services into a process: connect, build, serve, and stop in the order that loses nothing.
+
+use std::{future::Future, time::Duration};
+
+use anyhow::Context;
+use axum::Router;
+use flashsale_ledger::{Ledger, SaleView};
+use flashsale_lua::HotState;
+use flashsale_platform::{Health, health, server, telemetry};
+use flashsale_sql::Store;
+use secrecy::ExposeSecret;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::settings::Settings;
+
+/// How long a process waits for what it needs at its start; its supervisor may restart it then.
+const CONNECT_MAX: Duration = Duration::from_secs(60);
+/// How long background parts may take to stop.
+const STOP_MAX: Duration = Duration::from_secs(25);
+
+/// Which services run in this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Parts {
+    pub(crate) ingest: bool,
+    pub(crate) processor: bool,
+    pub(crate) sink_postgres: bool,
+    pub(crate) api: bool,
+}
+
+impl Parts {
+    /// Everything, for `up`.
+    pub(crate) const ALL: Self = Self { ingest: true, processor: true, sink_postgres: true, api: true };
+
+    /// The settings without which these parts cannot start.
+    pub(crate) fn required(self) -> Vec<&'static str> {
+        let mut keys = vec!["brokers"];
+        if self.ingest || self.processor || self.api {
+            keys.push("redis_url");
+        }
+        if self.sink_postgres || self.api {
+            keys.push("database_url");
+        }
+        if self.api {
+            keys.push("admin_key");
+        }
+        keys
+    }
+}
+
+/// Opens the log as `settings` say.
+pub(crate) async fn open_ledger(settings: &Settings) -> anyhow::Result<Ledger> {
+    let client_id = if settings.instance.is_empty() { "flashsale" } else { &settings.instance };
+    let mut config = flashsale_ledger::Config::new(&settings.brokers, client_id);
+    config.topic_prefix.clone_from(&settings.topic_prefix);
+    config.registry_url = Some(settings.schema_registry_url.clone()).filter(|url| !url.is_empty());
+    connect("the schema registry", || Ledger::open(config.clone())).await
+}
+
+/// Connects to Redis.
+pub(crate) async fn open_hot_state(settings: &Settings) -> anyhow::Result<HotState> {
+    let mut config = flashsale_lua::Config::new(settings.redis_url.expose_secret());
+    config.key_prefix.clone_from(&settings.redis_prefix);
+    connect("Redis", || HotState::connect(&config)).await
+}
+
+/// Connects to Postgres.
+pub(crate) async fn open_store(settings: &Settings) -> anyhow::Result<Store> {
+    let mut config = flashsale_sql::Config::new(settings.database_url.expose_secret());
+    config.pool_max = settings.sink.pool_max;
+    connect("Postgres", || async {
+        let store = Store::connect(&config)?;
+        store.ping().await.map(|()| store)
+    })
+    .await
+}
+
+/// Tries until it works, with growing pauses, up to [`CONNECT_MAX`].
+async fn connect<T, E, F>(what: &str, open: impl Fn() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = Result<T, E>>,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let began = tokio::time::Instant::now();
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match open().await {
+            Ok(opened) => return Ok(opened),
+            Err(error) if began.elapsed() >= CONNECT_MAX => {
+                return Err(error).with_context(|| format!("cannot reach {what} after {CONNECT_MAX:?}"));
+            }
+            Err(error) => {
+                tracing::warn!(error = ?anyhow::Error::new(error), "waiting for {what}");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+        }
+    }
+}
+
+struct Built {
+    routes: Router,
+    health: health::Builder,
+    tasks: JoinSet<anyhow::Result<()>>,
+    /// Stops everything in the background, after HTTP has stopped.
+    stop: CancellationToken,
+}
+
+/// Runs `parts` until `shutdown`. `ready` is called once the process answers.
+pub(crate) async fn run(
+    settings: &Settings,
+    parts: Parts,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+    ready: impl AsyncFnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    telemetry::init_metrics(shutdown.clone());
+    flashsale_ingest::describe_metrics();
+    flashsale_processor::describe_metrics();
+    flashsale_streaming::describe_metrics();
+    let built = tokio::select! {
+        () = shutdown.cancelled() => return Ok(()),
+        built = build(settings, parts) => built?,
+    };
+    let Built { routes, health, mut tasks, stop } = built;
+    let health = health.build();
+    let routes = server::finish(routes.merge(health.routes()));
+    let grace = Duration::from_millis(settings.shutdown_grace_ms);
+    let stop_http = CancellationToken::new();
+    let mut http = tokio::spawn(server::serve(listener, routes, stop_http.clone(), grace));
+
+    let ended = tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        ended = async { ready().await?; std::future::pending::<anyhow::Result<()>>().await } => ended,
+        served = &mut http => served.context("the HTTP server")?.context("the HTTP server"),
+        Some(ended) = tasks.join_next() => match ended {
+            Ok(Ok(())) => Err(anyhow::anyhow!("a service stopped by itself")),
+            Ok(Err(error)) => Err(error),
+            Err(panic) => Err(anyhow::Error::new(panic).context("a service panicked")),
+        },
+    };
+    // First no new requests, then the answers under way, then what they left behind.
+    health.drain();
+    stop_http.cancel();
+    if !http.is_finished() {
+        http.await.context("the HTTP server")?.context("the HTTP server")?;
+    }
+    stop.cancel();
+    let stopped = tokio::time::timeout(STOP_MAX, async { while tasks.join_next().await.is_some() {} }).await;
+    if stopped.is_err() {
+        tracing::warn!("background parts did not stop within {STOP_MAX:?}");
+    }
+    ended
+}
+
+async fn build(settings: &Settings, parts: Parts) -> anyhow::Result<Built> {
+    let ledger = open_ledger(settings).await?;
+    let mut built = Built {
+        routes: Router::new(),
+        health: with_log(Health::builder(), &ledger),
+        tasks: JoinSet::new(),
+        stop: CancellationToken::new(),
+    };
+    if parts.ingest || parts.processor || parts.api {
+        let hot = open_hot_state(settings).await?;
+        let check = hot.clone();
+        built.health = built.health.dependency("redis", move || {
+            let hot = check.clone();
+            async move { hot.ping().await.map_err(|error| format!("{:#}", anyhow::Error::new(error))) }
+        });
+        if parts.ingest {
+            add_ingest(&mut built, settings, &hot, &ledger).await?;
+        }
+        if parts.processor {
+            let service = flashsale_processor::Service::new(&settings.processor, &hot, &ledger, &settings.instance);
+            let stop = built.stop.clone();
+            built.tasks.spawn(async move { service.run(stop).await.context("the processor") });
+        }
+        if parts.api {
+            let view = ledger.sales_by_status("api", |_, _| {}).await?;
+            add_api(&mut built, settings, hot, &ledger, view).await?;
+        }
+    }
+    if parts.sink_postgres {
+        let store = open_store(settings).await?;
+        built.health = with_store(built.health, &store);
+        add_sink(&mut built, settings, store, &ledger);
+    }
+    Ok(built)
+}
+
+async fn add_ingest(built: &mut Built, settings: &Settings, hot: &HotState, ledger: &Ledger) -> anyhow::Result<()> {
+    let catalogue = ledger.sales_by_events("ingest").await?;
+    let service = flashsale_ingest::Service::new(settings.ingest.clone(), hot.clone(), ledger.clone(), catalogue);
+    built.routes = std::mem::take(&mut built.routes).merge(service.routes());
+    let probe = service.clone();
+    built.health = std::mem::take(&mut built.health).readiness("decision", move || {
+        let probe = probe.clone();
+        async move { probe.ready().await }
+    });
+    let stop = built.stop.clone();
+    built.tasks.spawn(async move {
+        service.run(stop).await;
+        Ok(())
+    });
+    Ok(())
+}
+
+async fn add_api(
+    built: &mut Built,
+    settings: &Settings,
+    hot: HotState,
+    ledger: &Ledger,
+    view: SaleView,
+) -> anyhow::Result<()> {
+    let store = open_store(settings).await?;
+    built.health = with_store(std::mem::take(&mut built.health), &store);
+    let caught_up = view.clone();
+    built.health = std::mem::take(&mut built.health).readiness("sales", move || {
+        let caught_up = caught_up.is_caught_up();
+        async move { if caught_up { Ok(()) } else { Err("the table of sales is not read yet".to_owned()) } }
+    });
+    let config =
+        flashsale_api::Config { admin_key: settings.admin_key.clone(), allow_delete: settings.allow_delete };
+    let service = flashsale_api::Service::new(config, hot, store, ledger.clone(), view)?;
+    let mut document = flashsale_api::openapi();
+    document.merge(flashsale_ingest::openapi());
+    built.routes = std::mem::take(&mut built.routes)
+        .merge(service.routes())
+        .merge(flashsale_api::docs_routes(document))
+        .merge(flashsale_schemas::registry::builtin::router(&settings.topic_prefix));
+    Ok(())
+}
+
+fn add_sink(built: &mut Built, settings: &Settings, store: Store, ledger: &Ledger) {
+    let mut config = flashsale_sinks::postgres::Config::new(&settings.topic_prefix);
+    config.batch_max = settings.sink.batch_max;
+    config.linger = Duration::from_millis(settings.sink.linger_ms);
+    config.instance.clone_from(&settings.instance);
+    let service = flashsale_sinks::postgres::Service::new(config, store, ledger.clone());
+    let stop = built.stop.clone();
+    built.tasks.spawn(async move { service.run(stop).await.context("the Postgres sink") });
+}
+
+fn with_store(health: health::Builder, store: &Store) -> health::Builder {
+    let store = store.clone();
+    health.dependency("postgresql", move || {
+        let store = store.clone();
+        async move { store.ping().await.map_err(|error| format!("{:#}", anyhow::Error::new(error))) }
+    })
+}
+
+fn with_log(health: health::Builder, ledger: &Ledger) -> health::Builder {
+    let producer = ledger.producer().clone();
+    health.dependency("log", move || {
+        let producer = producer.clone();
+        async move {
+            let asked = tokio::task::spawn_blocking(move || producer.ping(Duration::from_secs(1))).await;
+            match asked {
+                Ok(result) => result.map_err(|error| format!("{:#}", anyhow::Error::new(error))),
+                Err(error) => Err(error.to_string()),
+            }
+        }
+    })
+}

@@ -1,0 +1,190 @@
+//! The configuration of the whole binary: defaults, file, environment, flags.
+
+use std::path::PathBuf;
+
+use flashsale_platform::config::{self, Flag};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+/// Shortest admin key that is accepted.
+pub(crate) const ADMIN_KEY_CHARS_MIN: usize = 16;
+/// The admin key of a local stack, known to everybody.
+pub(crate) const LOCAL_ADMIN_KEY: &str = "dev-admin-key-12345678";
+/// Variables with our prefix that are read elsewhere.
+const NOT_SETTINGS: [&str; 5] = ["CONFIG", "CACHE_DIR", "URL", "DATA_DIR", "KAFKA"];
+
+const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// Settings of the Postgres sink.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sink {
+    /// Most records of one transaction.
+    pub(crate) batch_max: usize,
+    /// Longest wait for a transaction to fill.
+    pub(crate) linger_ms: u64,
+    /// Most connections of this process to Postgres.
+    pub(crate) pool_max: u32,
+}
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) brokers: String,
+    pub(crate) redis_url: SecretString,
+    pub(crate) database_url: SecretString,
+    pub(crate) schema_registry_url: String,
+    pub(crate) topic_prefix: String,
+    pub(crate) redis_prefix: String,
+    pub(crate) replication: i32,
+    pub(crate) http_address: String,
+    pub(crate) admin_key: SecretString,
+    pub(crate) allow_delete: bool,
+    pub(crate) instance: String,
+    pub(crate) log_filter: String,
+    pub(crate) log_json: bool,
+    pub(crate) shutdown_grace_ms: u64,
+    pub(crate) ingest: flashsale_ingest::Config,
+    pub(crate) processor: flashsale_processor::Config,
+    pub(crate) sink: Sink,
+}
+
+/// Where settings come from, besides the defaults and the environment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sources {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) flags: Vec<Flag>,
+}
+
+impl Settings {
+    /// Reads and checks all settings. A `local` stack has a known admin key and may delete.
+    pub(crate) fn load(sources: &Sources, local: bool) -> Result<Self, config::Error> {
+        let defaults = if local {
+            DEFAULTS
+                .replace("admin_key = \"\"", &format!("admin_key = \"{LOCAL_ADMIN_KEY}\""))
+                .replace("allow_delete = false", "allow_delete = true")
+        } else {
+            DEFAULTS.to_owned()
+        };
+        let mut settings: Self = config::load(&defaults, sources.file.as_deref(), &NOT_SETTINGS, &sources.flags)?;
+        if settings.schema_registry_url.is_empty() {
+            settings.schema_registry_url = std::env::var("SCHEMA_REGISTRY_URL").unwrap_or_default();
+        }
+        settings.ingest.check().map_err(config::Error)?;
+        if settings.sink.batch_max == 0 || settings.sink.pool_max == 0 {
+            let message = "`sink.batch_max` and `sink.pool_max` must be 1 or more; correct FLASHSALE_SINK__BATCH_MAX and FLASHSALE_SINK__POOL_MAX";
+            return Err(config::Error(message.into()));
+        }
+        Ok(settings)
+    }
+
+    /// An error for each of `keys` that is not set.
+    pub(crate) fn require(&self, keys: &[&str]) -> Result<(), config::Error> {
+        for key in keys {
+            let value = match *key {
+                "brokers" => self.brokers.as_str(),
+                "redis_url" => self.redis_url.expose_secret(),
+                "database_url" => self.database_url.expose_secret(),
+                "admin_key" => self.admin_key.expose_secret(),
+                _ => continue,
+            };
+            let variable = format!("{}{}", config::ENV_PREFIX, key.to_uppercase());
+            if value.is_empty() {
+                let message = format!("`{key}` is not set; set {variable}, or start everything with `flashsale up`");
+                return Err(config::Error(message));
+            }
+            if *key == "admin_key" && value.chars().count() < ADMIN_KEY_CHARS_MIN {
+                let message = format!("`admin_key` is shorter than {ADMIN_KEY_CHARS_MIN} characters; set a longer {variable}");
+                return Err(config::Error(message));
+            }
+        }
+        Ok(())
+    }
+
+    /// All settings as TOML, secrets blacked out.
+    pub(crate) fn redacted(&self) -> String {
+        let secret = |value: &SecretString| if value.expose_secret().is_empty() { "" } else { "[redacted]" };
+        let mut document = toml::Table::new();
+        let mut put = |key: &str, value: toml::Value| drop(document.insert(key.to_owned(), value));
+        put("brokers", self.brokers.clone().into());
+        put("redis_url", redact_url(self.redis_url.expose_secret()).into());
+        put("database_url", redact_url(self.database_url.expose_secret()).into());
+        put("schema_registry_url", redact_url(&self.schema_registry_url).into());
+        put("topic_prefix", self.topic_prefix.clone().into());
+        put("redis_prefix", self.redis_prefix.clone().into());
+        put("replication", self.replication.into());
+        put("http_address", self.http_address.clone().into());
+        put("admin_key", secret(&self.admin_key).into());
+        put("allow_delete", self.allow_delete.into());
+        put("instance", self.instance.clone().into());
+        put("log_filter", self.log_filter.clone().into());
+        put("log_json", self.log_json.into());
+        put("shutdown_grace_ms", i64::try_from(self.shutdown_grace_ms).unwrap_or(i64::MAX).into());
+        let sections = [
+            ("ingest", toml::Value::try_from(&self.ingest)),
+            ("processor", toml::Value::try_from(&self.processor)),
+            ("sink", toml::Value::try_from(&self.sink)),
+        ];
+        for (key, section) in sections {
+            match section {
+                Ok(section) => put(key, section),
+                Err(error) => put(key, format!("cannot be shown: {error}").into()),
+            }
+        }
+        toml::to_string(&document).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+    }
+}
+
+/// A URL without the password in front of its host.
+fn redact_url(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => {
+            let user = rest[..at].split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}:[redacted]{}", &rest[at..])
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(flags: &[(&str, &str)]) -> Sources {
+        let flags = flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Sources { file: None, flags }
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_those_of_the_services() {
+        let settings = Settings::load(&sources(&[]), false).unwrap();
+        assert_eq!(format!("{:?}", settings.ingest), format!("{:?}", flashsale_ingest::Config::default()));
+        assert_eq!(format!("{:?}", settings.processor), format!("{:?}", flashsale_processor::Config::default()));
+        let error = settings.require(&["brokers"]).unwrap_err().to_string();
+        assert!(error.contains("FLASHSALE_BROKERS"), "{error}");
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let flags = [
+            ("admin_key", "a-very-secret-admin-key"),
+            ("database_url", "postgres://bob:hunter2@db:5432/shop?sslmode=require"),
+            ("redis_url", "redis://:hunter2@cache:6379/0"),
+        ];
+        let settings = Settings::load(&sources(&flags), false).unwrap();
+        let shown = settings.redacted() + &format!("{settings:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("very-secret"), "{shown}");
+        assert!(shown.contains("postgres://bob:[redacted]@db:5432/shop"), "{shown}");
+    }
+
+    #[test]
+    fn a_short_admin_key_is_refused() {
+        let settings = Settings::load(&sources(&[("admin_key", "short")]), false).unwrap();
+        assert!(settings.require(&["admin_key"]).is_err());
+        let local = Settings::load(&sources(&[]), true).unwrap();
+        assert!(local.require(&["admin_key"]).is_ok() && local.allow_delete);
+    }
+}

@@ -1,0 +1,45 @@
+//! What a person sees: lines on stdout, errors on stderr, colours only on a terminal.
+
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
+
+use flashsale_platform::config;
+
+/// Exit code of a wrong command line or configuration (`EX_USAGE`).
+pub(crate) const USAGE: u8 = 64;
+/// Exit code when something needed is not there (`EX_UNAVAILABLE`).
+pub(crate) const UNAVAILABLE: u8 = 69;
+
+/// Writes a line to stdout; a reader that went away, as `head` does, is no error.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    drop(writeln!(std::io::stdout().lock(), "{line}"));
+}
+
+fn painted(text: &str, code: &str, terminal: bool) -> String {
+    if terminal && std::env::var_os("NO_COLOR").is_none() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// Bold on a terminal.
+pub(crate) fn bold(text: &str) -> String {
+    painted(text, "1", std::io::stdout().is_terminal())
+}
+
+/// Green on a terminal.
+pub(crate) fn green(text: &str) -> String {
+    painted(text, "32", std::io::stdout().is_terminal())
+}
+
+/// Dim on a terminal.
+pub(crate) fn dim(text: &str) -> String {
+    painted(text, "2", std::io::stdout().is_terminal())
+}
+
+/// Reports an error with its causes; returns the exit code for it.
+pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
+    let label = painted("error:", "1;31", std::io::stderr().is_terminal());
+    drop(writeln!(std::io::stderr().lock(), "{label} {error:#}"));
+    let usage = error.chain().any(|cause| cause.is::<config::Error>());
+    ExitCode::from(if usage { USAGE } else { UNAVAILABLE })
+}

@@ -1,0 +1,150 @@
+//! Retries with the same Idempotency-Key: one of them asks, the others wait for its answer.
+//!
+//! Accepted purchases keep their key in Redis for ever, so a retry finds the same success after any
+//! restart. What is kept here, bounded, is the rest of the promise: the same refusal again, and 409
+//! when a key comes back with another body.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use flashsale_core::{RequestId, Sku, UserId};
+use tokio::sync::watch;
+
+use crate::{Config, hash::Generations, purchase::Answer};
+
+type Key = (UserId, RequestId);
+
+#[derive(Debug, Clone)]
+struct Flight {
+    sku: Sku,
+    answer: watch::Receiver<Option<Answer>>,
+}
+
+/// What is to be done with a keyed request.
+#[derive(Debug)]
+pub(crate) enum Role<'a> {
+    /// The answer is there already.
+    Answered(Answer),
+    /// The key was used for something else.
+    Conflict,
+    /// Nobody asks yet: ask, then tell the others.
+    Leader(Leader<'a>),
+}
+
+/// The one that asks. Dropped without an answer, the next retry asks.
+#[derive(Debug)]
+pub(crate) struct Leader<'a> {
+    flights: &'a Flights,
+    key: Key,
+    answer: watch::Sender<Option<Answer>>,
+    answered: bool,
+}
+
+/// The keyed requests of late.
+#[derive(Debug)]
+pub(crate) struct Flights {
+    flights: Mutex<Generations<Key, Flight>>,
+}
+
+impl Flights {
+    pub(crate) fn new(config: &Config) -> Self {
+        let ttl = Duration::from_millis(config.idempotency_ttl_ms);
+        Self { flights: Mutex::new(Generations::new(config.idempotency_keys_max, ttl)) }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Generations<Key, Flight>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Joins the request of the same key, waiting for its answer, or leads.
+    pub(crate) async fn join(&self, user: &UserId, key: &RequestId, sku: &Sku) -> Role<'_> {
+        let key = (user.clone(), key.clone());
+        loop {
+            let mut flight = {
+                let mut flights = self.lock();
+                match flights.get(&key) {
+                    Some(flight) if flight.answer.has_changed().is_err() && flight.answer.borrow().is_none() => {
+                        // Its leader went away without an answer.
+                        flights.remove(&key);
+                        continue;
+                    }
+                    Some(flight) => flight.clone(),
+                    None => {
+                        let (answer, receiver) = watch::channel(None);
+                        flights.insert(key.clone(), Flight { sku: sku.clone(), answer: receiver });
+                        return Role::Leader(Leader { flights: self, key, answer, answered: false });
+                    }
+                }
+            };
+            if flight.sku != *sku {
+                return Role::Conflict;
+            }
+            if let Ok(answer) = flight.answer.wait_for(Option::is_some).await
+                && let Some(answer) = answer.clone()
+            {
+                return Role::Answered(answer);
+            }
+        }
+    }
+}
+
+impl Leader<'_> {
+    /// Tells the others, and keeps a final answer for later retries.
+    pub(crate) fn answer(mut self, answer: &Answer) {
+        if answer.is_final() {
+            self.answered = true;
+        }
+        self.answer.send_replace(Some(answer.clone()));
+    }
+}
+
+impl Drop for Leader<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.flights.lock().remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> (UserId, RequestId, Sku) {
+        (UserId::new("u").unwrap(), RequestId::new("k").unwrap(), Sku::new("A").unwrap())
+    }
+
+    #[tokio::test]
+    async fn i_8_one_asks_and_all_get_its_answer() {
+        let flights = Flights::new(&Config::default());
+        let (user, key, sku) = names();
+        let Role::Leader(leader) = flights.join(&user, &key, &sku).await else { panic!("the first leads") };
+        let waiting = flights.join(&user, &key, &sku);
+        leader.answer(&Answer::SoldOut);
+        assert!(matches!(waiting.await, Role::Answered(Answer::SoldOut)));
+        assert!(matches!(flights.join(&user, &key, &sku).await, Role::Answered(Answer::SoldOut)));
+        let other = Sku::new("B").unwrap();
+        assert!(matches!(flights.join(&user, &key, &other).await, Role::Conflict));
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_went_away_is_replaced() {
+        let flights = Flights::new(&Config::default());
+        let (user, key, sku) = names();
+        let Role::Leader(leader) = flights.join(&user, &key, &sku).await else { panic!("the first leads") };
+        let mut waiting = std::pin::pin!(flights.join(&user, &key, &sku));
+        assert!(futures_poll(waiting.as_mut()).await.is_none(), "waits");
+        drop(leader);
+        assert!(matches!(waiting.await, Role::Leader(_)));
+    }
+
+    async fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            output = future => Some(output),
+            () = tokio::task::yield_now() => None,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Names of the metrics of this crate.
+
+use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use crate::purchase::Answer;
+
+const ANSWERS: &str = "flashsale_ingest_answers_total";
+const REFUSED: &str = "flashsale_ingest_refused_total";
+const PURCHASE: &str = "flashsale_ingest_purchase_seconds";
+const DECIDE: &str = "flashsale_ingest_decide_seconds";
+const BATCH: &str = "flashsale_ingest_batch_attempts";
+const IN_FLIGHT: &str = "flashsale_ingest_in_flight";
+const LOG_QUEUE: &str = "flashsale_ingest_log_queue_records";
+const SETTLE_FAILED: &str = "flashsale_ingest_settle_failed_total";
+
+/// Describes the metrics of this crate to the recorder.
+pub fn describe() {
+    describe_counter!(ANSWERS, "Answers to purchase attempts by outcome");
+    describe_counter!(REFUSED, "Attempts refused before any decision, by reason");
+    describe_histogram!(PURCHASE, "Seconds from request to answer of decided attempts");
+    describe_histogram!(DECIDE, "Seconds of one decide.lua call, as the caller sees it");
+    describe_histogram!(BATCH, "Attempts of one decide.lua call");
+    describe_gauge!(IN_FLIGHT, "Requests between admission and answer");
+    describe_gauge!(LOG_QUEUE, "Records that no broker has acknowledged");
+    describe_counter!(SETTLE_FAILED, "Batches whose outbox entries are left to the relay");
+}
+
+/// Handles that are looked up once, for the hot path.
+pub(crate) struct Metrics {
+    accepted: Counter,
+    pending: Counter,
+    repeated: Counter,
+    already: Counter,
+    sold_out: Counter,
+    not_active: Counter,
+    at_the_edge: Counter,
+    pub(crate) purchase: Histogram,
+    pub(crate) decide: Histogram,
+    pub(crate) batch: Histogram,
+    pub(crate) settle_failed: Counter,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let answers = |outcome: &'static str| counter!(ANSWERS, "outcome" => outcome);
+        Self {
+            accepted: answers("accepted"),
+            pending: answers("pending"),
+            repeated: answers("repeated"),
+            already: answers("already_purchased"),
+            sold_out: answers("sold_out"),
+            not_active: answers("not_active"),
+            at_the_edge: counter!("flashsale_ingest_edge_refusals_total"),
+            purchase: histogram!(PURCHASE),
+            decide: histogram!(DECIDE),
+            batch: histogram!(BATCH),
+            settle_failed: counter!(SETTLE_FAILED),
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn answered(&self, answer: &Answer) {
+        match answer {
+            Answer::Purchased { repeated: false, .. } => self.accepted.increment(1),
+            Answer::Purchased { repeated: true, .. } => self.repeated.increment(1),
+            Answer::Pending(_) => self.pending.increment(1),
+            Answer::AlreadyPurchased(_) => self.already.increment(1),
+            Answer::SoldOut => self.sold_out.increment(1),
+            Answer::NotActive(_) => self.not_active.increment(1),
+        }
+    }
+
+    pub(crate) fn refused_at_the_edge(&self) {
+        self.at_the_edge.increment(1);
+    }
+}
+
+pub(crate) fn refused(reason: &'static str) {
+    counter!(REFUSED, "reason" => reason).increment(1);
+}
+
+pub(crate) fn load(in_flight: usize, log_queue: u32) {
+    gauge!(IN_FLIGHT).set(in_flight as f64);
+    gauge!(LOG_QUEUE).set(f64::from(log_queue));
+}

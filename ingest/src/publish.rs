@@ -1,0 +1,63 @@
+//! A decision becomes an event.
+
+use flashsale_core::{Attempt, Micros, NotActive, Outcome, SaleId, Sku};
+use flashsale_ledger::refusal_id;
+use flashsale_schemas::events::{self, DecidedBy, PurchaseDecision, accepted_id};
+
+/// Who and what an event is about.
+pub(crate) struct About<'a> {
+    pub(crate) sku: &'a Sku,
+    /// The sale that the attempt named.
+    pub(crate) sale_id: &'a SaleId,
+    pub(crate) attempt: &'a Attempt,
+    pub(crate) received_at: Micros,
+    pub(crate) ingest_id: &'a str,
+}
+
+/// The sale as a decision left it: units sold, units left.
+pub(crate) type After = (u64, u64);
+
+/// The event of `outcome`; `number` tells this ingest's refusals apart. None decided at the edge knows
+/// what the sale looked like.
+pub(crate) fn event(
+    about: &About<'_>,
+    outcome: &Outcome,
+    decided_at: Micros,
+    after: Option<After>,
+    number: impl FnOnce() -> u64,
+) -> PurchaseDecision {
+    let (kind, reason) = match outcome {
+        Outcome::Accepted(_) | Outcome::Repeated(_) => (events::Outcome::Accepted, None),
+        Outcome::AlreadyPurchased(_) => (events::Outcome::AlreadyPurchased, None),
+        Outcome::SoldOut => (events::Outcome::SoldOut, None),
+        Outcome::NotActive(reason) => (events::Outcome::SaleNotActive, Some(NotActive::as_str(*reason).to_owned())),
+    };
+    let sale_id = outcome.receipt().map_or(about.sale_id, |receipt| &receipt.sale_id);
+    let (decision_id, decided_at) = match outcome {
+        // The same however often it is published, and by whom.
+        Outcome::Accepted(receipt) | Outcome::Repeated(receipt) => {
+            (accepted_id(&receipt.sale_id, receipt.sequence), receipt.decided_at)
+        }
+        _ => (refusal_id(about.ingest_id, number()), decided_at),
+    };
+    PurchaseDecision {
+        decision_id,
+        sale_id: sale_id.to_string(),
+        sku: about.sku.to_string(),
+        user_id: about.attempt.user.to_string(),
+        request_id: about.attempt.request_id.to_string(),
+        outcome: kind,
+        reason,
+        sequence: outcome.receipt().map(|receipt| signed(receipt.sequence)),
+        as_of_sequence: after.map(|(sold, _)| signed(sold)),
+        remaining_stock: after.map(|(_, left)| signed(left)),
+        decided_at,
+        received_at: Some(about.received_at),
+        decided_by: if after.is_some() { DecidedBy::Redis } else { DecidedBy::Edge },
+        ingest_id: about.ingest_id.to_owned(),
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,160 @@
+//! One purchase, from a valid request to its answer.
+
+use std::{sync::Arc, time::SystemTime};
+
+use flashsale_core::{
+    Attempt, EndReason, Micros, NotActive, Outcome, Receipt, RequestId, SaleState, SaleStatus, UserId,
+};
+use flashsale_platform::ApiError;
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::{
+    Confirm, Service,
+    batcher::{Job, Verdict},
+    idempotency::Role,
+    publish::{About, event},
+    request::PurchaseRequest,
+};
+
+/// What a shopper is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The unit is theirs.
+    Purchased {
+        receipt: Receipt,
+        /// They were told before.
+        repeated: bool,
+    },
+    /// The unit is theirs, and the log will have it soon.
+    Pending(Receipt),
+    AlreadyPurchased(Receipt),
+    SoldOut,
+    NotActive(NotActive),
+}
+
+impl Answer {
+    /// Whether a retry may be given this very answer again.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self, Self::Pending(_))
+    }
+}
+
+impl Service {
+    /// Answers one request, as whoever asks first under its key or with the others' answer.
+    pub(crate) async fn purchase(&self, request: PurchaseRequest) -> Result<Answer, ApiError> {
+        let shared = self.shared();
+        if !shared.catalogue.is_caught_up() {
+            crate::metrics::refused("catalogue");
+            return Err(ApiError::unavailable(1));
+        }
+        let unknown = || ApiError::not_found(format!("There is no sale of {}.", request.sku));
+        let sale = shared.catalogue.get(&request.sku).ok_or_else(unknown)?;
+        let answer = match &request.key {
+            None => self.ask(&request.user, self.new_request_id(), &sale).await?,
+            Some(key) => match shared.flights.join(&request.user, key, &request.sku).await {
+                Role::Answered(answer) => answer,
+                Role::Conflict => {
+                    let message = "This Idempotency-Key was used with another body. Use a new one.";
+                    let status = axum::http::StatusCode::CONFLICT;
+                    return Err(ApiError::new(status, "IDEMPOTENCY_KEY_REUSED", message));
+                }
+                Role::Leader(leader) => {
+                    let answer = self.ask(&request.user, key.clone(), &sale).await?;
+                    leader.answer(&answer);
+                    answer
+                }
+            },
+        };
+        shared.metrics.answered(&answer);
+        Ok(answer)
+    }
+
+    async fn ask(&self, user: &UserId, request_id: RequestId, sale: &Arc<SaleStatus>) -> Result<Answer, ApiError> {
+        let (shared, began) = (self.shared(), Instant::now());
+        shared.admission.check_user(user)?;
+        // Held until the answer: it is the budget of everything behind it.
+        let _permit = shared.admission.admit()?;
+        let attempt = Attempt { user: user.clone(), request_id };
+        if let Some(outcome) = self.refuse_at_the_edge(&attempt, sale) {
+            return Ok(refusal(outcome));
+        }
+        let (reply, verdict) = oneshot::channel();
+        let job = Job { attempt, sale_id: sale.config.sale_id.clone(), received_at: now(), reply };
+        let batcher = self.batcher(&sale.config.sku).ok_or_else(|| ApiError::unavailable(1))?;
+        batcher.try_send(job).map_err(|_| {
+            crate::metrics::refused("batcher");
+            ApiError::unavailable(1)
+        })?;
+        let Ok(Ok(verdict)) = verdict.await else {
+            crate::metrics::refused("undecided");
+            return Err(ApiError::unavailable(1));
+        };
+        self.remember_loser(user, sale, &verdict.outcome);
+        let answer = self.confirm(verdict, began).await;
+        shared.metrics.purchase.record(began.elapsed());
+        Ok(answer)
+    }
+
+    /// Waits for the log where a winner must.
+    async fn confirm(&self, verdict: Verdict, began: Instant) -> Answer {
+        let repeated = matches!(verdict.outcome, Outcome::Repeated(_));
+        let (Outcome::Accepted(receipt) | Outcome::Repeated(receipt)) = verdict.outcome else {
+            return refusal(verdict.outcome);
+        };
+        let config = &self.shared().config;
+        if let (Confirm::Log, Some(delivery)) = (config.confirm, verdict.delivery) {
+            let deadline = began + config.confirm_timeout();
+            if !matches!(tokio::time::timeout_at(deadline, delivery.wait()).await, Ok(Ok(()))) {
+                return Answer::Pending(receipt);
+            }
+        }
+        Answer::Purchased { receipt, repeated }
+    }
+
+    /// An ended sale stays ended and gets no new buyers, so who was no buyer then never is: such a
+    /// shopper is refused without Redis. Everybody else is asked about once.
+    fn refuse_at_the_edge(&self, attempt: &Attempt, sale: &SaleStatus) -> Option<Outcome> {
+        let shared = self.shared();
+        if sale.state != SaleState::Ended || !shared.losers.contains(&sale.config.sale_id, &attempt.user) {
+            return None;
+        }
+        let outcome = match sale.end_reason {
+            Some(EndReason::SoldOut) => Outcome::SoldOut,
+            _ => Outcome::NotActive(NotActive::TimeExpired),
+        };
+        let received_at = now();
+        let (sku, sale_id) = (&sale.config.sku, &sale.config.sale_id);
+        let about = About { sku, sale_id, attempt, received_at, ingest_id: &shared.ingest_id };
+        let event = event(&about, &outcome, received_at, None, || shared.next_number());
+        shared.ledger.send_decision(&shared.unwatched, &event);
+        shared.metrics.refused_at_the_edge();
+        Some(outcome)
+    }
+
+    fn remember_loser(&self, user: &UserId, sale: &SaleStatus, outcome: &Outcome) {
+        if matches!(outcome, Outcome::SoldOut | Outcome::NotActive(NotActive::TimeExpired)) {
+            self.shared().losers.insert(&sale.config.sale_id, user);
+        }
+    }
+
+    fn new_request_id(&self) -> RequestId {
+        let id = uuid::Uuid::now_v7().to_string();
+        // A UUID is 36 visible ASCII characters.
+        RequestId::new(&id).unwrap_or_else(|_| unreachable!("a UUID is a request id"))
+    }
+}
+
+fn refusal(outcome: Outcome) -> Answer {
+    match outcome {
+        Outcome::Accepted(receipt) | Outcome::Repeated(receipt) => Answer::Purchased { receipt, repeated: true },
+        Outcome::AlreadyPurchased(receipt) => Answer::AlreadyPurchased(receipt),
+        Outcome::SoldOut => Answer::SoldOut,
+        Outcome::NotActive(reason) => Answer::NotActive(reason),
+    }
+}
+
+/// This host's clock: for measuring, never for deciding (FL-6).
+pub(crate) fn now() -> Micros {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,67 @@
+//! Refusals for want of room: before the decision, and polite (I13).
+
+use flashsale_core::invariants::overload_is_polite;
+use flashsale_ingest::Config;
+use flashsale_testkit::wait_until;
+
+use crate::fixture::{Answer, PATIENCE, Shop, buy, unlimited};
+
+fn polite(answer: &Answer) {
+    assert_eq!(overload_is_polite(answer.status, answer.headers.contains_key("retry-after")), Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nf_10_one_attempt_a_second_and_a_refused_one_does_not_lengthen_the_wait() {
+    let shop = Shop::open().await;
+    shop.sale("A", 5, -1_000, 60_000).await;
+    let edge = shop.edge(Config { user_interval_ms: 700, ..Config::default() }).await;
+    let began = std::time::Instant::now();
+    assert_eq!(buy(&edge, "u", None, "A").await.status, 200);
+    let limited = buy(&edge, "u", None, "A").await;
+    assert_eq!((limited.status, limited.code()), (429, "RATE_LIMITED"));
+    assert_eq!(
+        (limited.body["error"]["retryAfter"].as_u64(), &limited.headers["retry-after"]),
+        (Some(1), &"1".parse().unwrap())
+    );
+    assert_eq!(buy(&edge, "v", None, "A").await.status, 200, "others are not affected");
+    // Trying all the time: let in as soon as the interval is over.
+    wait_until(PATIENCE, "the limit to let in", async || {
+        buy(&edge, "u", None, "A").await.code() == "ALREADY_PURCHASED"
+    })
+    .await;
+    assert!(began.elapsed().as_millis() < 2_000, "trying lengthened the wait to {:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nf_5_beyond_the_budget_attempts_are_refused_undecided() {
+    let shop = Shop::open().await;
+    let sale = shop.sale("A", 50, -1_000, 60_000).await;
+    let config = Config { in_flight_max: 3, confirm_timeout_ms: 2_000, ..unlimited() };
+    let edge = shop.edge_writing_to(config, shop.deaf_ledger().await).await;
+    let tries: Vec<_> = (0..20)
+        .map(|n| {
+            let edge = edge.clone();
+            tokio::spawn(async move { buy(&edge, &format!("u{n}"), None, "A").await })
+        })
+        .collect();
+    let mut by_status = std::collections::BTreeMap::new();
+    for answer in tries {
+        let answer = answer.await.unwrap();
+        polite(&answer);
+        *by_status.entry(answer.status).or_insert(0) += 1;
+    }
+    assert_eq!(by_status, [(202, 3), (503, 17)].into());
+    assert_eq!(shop.hot.snapshot(&sale.sku).await.unwrap().unwrap().sequence, 3, "the refused were not decided");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_6_a_sale_that_redis_lost_is_unavailable_not_over() {
+    let shop = Shop::open().await;
+    let sale = shop.sale("A", 5, -1_000, 60_000).await;
+    let edge = shop.edge(unlimited()).await;
+    assert_eq!(buy(&edge, "u", None, "A").await.status, 200);
+    shop.hot.delete(&sale.sku, &sale.sale_id).await.unwrap();
+    let lost = buy(&edge, "v", None, "A").await;
+    assert_eq!((lost.status, lost.code()), (503, "SERVICE_UNAVAILABLE"));
+    polite(&lost);
+}
