@@ -1,0 +1,134 @@
+//! decide.lua beside the limit of the same server in the same minute: `redis-benchmark -t set -P 64 -c 16`.
+//!
+//! Both on a Redis of their own with AOF everysec, in turns, so that a noisy machine is noisy for both.
+//! Figures are attempts a second; the goal is the ratio, not the absolute.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints its figures")]
+
+use std::{
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use flashsale_core::{Attempt, Micros, Outcome, RequestId, SaleConfig, SaleId, Sku, UserId};
+use flashsale_lua::{ATTEMPTS_MAX, Config, HotState};
+
+/// Attempts of one measurement.
+const ATTEMPTS: usize = 400_000;
+/// Calls under way at once, each on a connection of its own.
+const CONNECTIONS: usize = 2;
+const ROUNDS: usize = 5;
+
+async fn connect(url: &str) -> HotState {
+    let mut config = Config::new(url);
+    config.response_timeout = Duration::from_secs(30);
+    HotState::connect(&config).await.expect("Redis answers")
+}
+
+async fn sale(hot: &HotState, sku: &str, stock: u64) -> SaleConfig {
+    let now = hot.now().await.expect("time").as_millis();
+    let config = SaleConfig {
+        sale_id: SaleId::generate(Micros::from_millis(now), 0),
+        sku: Sku::new(sku).expect("valid"),
+        product_name: "bench".into(),
+        initial_stock: stock,
+        start: Micros::from_millis(now - 1_000),
+        end: Micros::from_millis(now + 3_600_000),
+    };
+    hot.create(&config).await.expect("create");
+    config
+}
+
+fn batches(prefix: &str) -> Vec<Vec<Attempt>> {
+    let attempt = |n: usize| Attempt {
+        user: UserId::new(&format!("{prefix}-{n}")).expect("valid"),
+        request_id: RequestId::new(&format!("0198c0de-0000-7000-8000-{n:012}")).expect("valid"),
+    };
+    let all: Vec<Attempt> = (0..ATTEMPTS).map(attempt).collect();
+    all.chunks(ATTEMPTS_MAX).map(<[Attempt]>::to_vec).collect()
+}
+
+/// Attempts a second, and how many were accepted. Accepted batches are settled as ingest does.
+async fn measure(url: &str, config: &SaleConfig, prefix: &str) -> (f64, usize) {
+    let work = Arc::new(tokio::sync::Mutex::new(batches(prefix)));
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        connections.push(connect(url).await);
+    }
+    let began = Instant::now();
+    let tasks: Vec<_> = connections
+        .into_iter()
+        .map(|hot| {
+            let (work, config) = (work.clone(), config.clone());
+            tokio::spawn(async move {
+                let (mut accepted, mut settled) = (0, Vec::new());
+                while let Some(batch) = { work.lock().await.pop() } {
+                    let decided = hot.decide(&config.sku, &config.sale_id, "bench", &batch).await.expect("decide");
+                    let won = |d: &&flashsale_lua::Decided| matches!(d.decision.outcome, Outcome::Accepted(_));
+                    accepted += decided.decided.iter().filter(won).count();
+                    settled.extend(decided.outbox_id);
+                    if settled.len() >= 50 {
+                        hot.settle(&config.sku, &std::mem::take(&mut settled)).await.expect("settle");
+                    }
+                }
+                if !settled.is_empty() {
+                    hot.settle(&config.sku, &settled).await.expect("settle");
+                }
+                accepted
+            })
+        })
+        .collect();
+    let mut accepted = 0;
+    for task in tasks {
+        accepted += task.await.expect("no panic");
+    }
+    (ATTEMPTS as f64 / began.elapsed().as_secs_f64(), accepted)
+}
+
+fn redis_benchmark(url: &str) -> f64 {
+    let port = url.rsplit(':').next().and_then(|rest| rest.split('/').next()).expect("a port");
+    let output = Command::new("redis-benchmark")
+        .args(["-p", port, "-t", "set", "-P", "64", "-c", "16", "-n", "1000000", "--csv"])
+        .output()
+        .expect("redis-benchmark comes with redis-server");
+    let csv = String::from_utf8_lossy(&output.stdout);
+    let line = csv.lines().find(|line| line.starts_with("\"SET\"")).expect("a line for SET");
+    line.split(',').nth(1).and_then(|figure| figure.trim_matches('"').parse().ok()).expect("a figure")
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let server = flashsale_testkit::private_redis().await;
+        let url = server.url().to_owned();
+        let hot = connect(&url).await;
+        let (mut sets, mut accepted, mut sold_out) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            sets.push(redis_benchmark(&url));
+            let open = sale(&hot, &format!("OPEN-{round}"), ATTEMPTS as u64 + 1).await;
+            let (rate, won) = measure(&url, &open, "buyer").await;
+            assert_eq!(won, ATTEMPTS, "everybody gets a unit");
+            accepted.push(rate);
+            let gone = sale(&hot, &format!("GONE-{round}"), 1).await;
+            let (rate, won) = measure(&url, &gone, "late").await;
+            assert_eq!(won, 1, "one unit, one winner");
+            sold_out.push(rate);
+            let delete = [open, gone];
+            for sale in delete {
+                hot.delete(&sale.sku, &sale.sale_id).await.expect("delete");
+            }
+        }
+        let set = median(sets);
+        let (accepted, sold_out) = (median(accepted), median(sold_out));
+        println!("decide.lua, batches of {ATTEMPTS_MAX}, receipts, outbox, settling, AOF everysec; median of {ROUNDS} rounds");
+        println!("  redis-benchmark SET -P 64 -c 16   {set:>10.0} /s");
+        println!("  accepted attempts                 {accepted:>10.0} /s   ratio {:.2}   (goal 0.40)", accepted / set);
+        println!("  sold-out attempts                 {sold_out:>10.0} /s   ratio {:.2}   (goal 1.70)", sold_out / set);
+    });
+}
