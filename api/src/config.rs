@@ -18,8 +18,6 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The key could be guessed.
-    #[error(
-        "the admin key must have at least {ADMIN_KEY_CHARS_MIN} characters, it has {0}; set FLASHSALE_ADMIN_KEY"
-    )]
+    #[error("the admin key must have at least {ADMIN_KEY_CHARS_MIN} characters, it has {0}; set FLASHSALE_ADMIN_KEY")]
     AdminKeyTooShort(usize),
 }

@@ -169,9 +169,7 @@ mod tests {
     #[test]
     fn times_are_taken_with_an_offset_and_kept_in_milliseconds() {
         let noon = Micros(1_795_435_200_123_000);
-        for text in
-            ["2026-11-23T12:00:00.123Z", "2026-11-23T13:00:00.123999+01:00", "20261123T120000.1239Z"]
-        {
+        for text in ["2026-11-23T12:00:00.123Z", "2026-11-23T13:00:00.123999+01:00", "20261123T120000.1239Z"] {
             assert_eq!(instant(&json!(text)), Ok(noon), "{text}");
         }
         for text in ["2026-11-23T12:00:00", "2026-11-23", "tomorrow", "", "2026-02-30T12:00:00Z"] {

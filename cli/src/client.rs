@@ -50,7 +50,9 @@ impl Client {
         let (status, bytes) = tokio::time::timeout(std::time::Duration::from_secs(10), asking)
             .await
             .with_context(|| format!("{} did not answer within 10 s", self.url))?
-            .with_context(|| format!("cannot reach {}; is it running (`make up`)? Give another with --url", self.url))?;
+            .with_context(|| {
+                format!("cannot reach {}; is it running (`make up`)? Give another with --url", self.url)
+            })?;
         let answer = serde_json::from_slice(&bytes)
             .with_context(|| format!("{url} answered {status}, but not as Flashsale does; check --url"))?;
         Ok((status, answer))

@@ -68,11 +68,7 @@ pub(crate) async fn open_hot_state(settings: &Settings) -> anyhow::Result<HotSta
 pub(crate) async fn open_store(settings: &Settings) -> anyhow::Result<Store> {
     let mut config = flashsale_sql::Config::new(settings.database_url.expose_secret());
     config.pool_max = settings.sink.pool_max;
-    connect("Postgres", || async {
-        let store = Store::connect(&config)?;
-        store.ping().await.map(|()| store)
-    })
-    .await
+    connect("Postgres", || Store::connect(&config)).await
 }
 
 /// Tries until it works, with growing pauses, up to [`CONNECT_MAX`].
@@ -220,9 +216,8 @@ async fn add_api(
         let caught_up = caught_up.is_caught_up();
         async move { if caught_up { Ok(()) } else { Err("the table of sales is not read yet".to_owned()) } }
     });
-    let config =
-        flashsale_api::Config { admin_key: settings.admin_key.clone(), allow_delete: settings.allow_delete };
-    let service = flashsale_api::Service::new(config, hot, store, ledger.clone(), view)?;
+    let config = flashsale_api::Config { admin_key: settings.admin_key.clone(), allow_delete: settings.allow_delete };
+    let service = flashsale_api::Service::new(&config, hot, store, ledger.clone(), view)?;
     let mut document = flashsale_api::openapi();
     document.merge(flashsale_ingest::openapi());
     built.routes = std::mem::take(&mut built.routes)

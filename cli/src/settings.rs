@@ -95,7 +95,8 @@ impl Settings {
                 return Err(config::Error(message));
             }
             if *key == "admin_key" && value.chars().count() < ADMIN_KEY_CHARS_MIN {
-                let message = format!("`admin_key` is shorter than {ADMIN_KEY_CHARS_MIN} characters; set a longer {variable}");
+                let message =
+                    format!("`admin_key` is shorter than {ADMIN_KEY_CHARS_MIN} characters; set a longer {variable}");
                 return Err(config::Error(message));
             }
         }

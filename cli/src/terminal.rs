@@ -18,7 +18,11 @@ pub(crate) fn say(line: impl std::fmt::Display) {
 }
 
 fn painted(text: &str, code: &str, terminal: bool) -> String {
-    if terminal && std::env::var_os("NO_COLOR").is_none() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    if terminal && std::env::var_os("NO_COLOR").is_none() {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
 }
 
 /// Bold on a terminal.

@@ -103,7 +103,8 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let server = flashsale_testkit::private_redis().await;
         let url = server.url().to_owned();
@@ -126,7 +127,9 @@ fn main() {
         }
         let set = median(sets);
         let (accepted, sold_out) = (median(accepted), median(sold_out));
-        println!("decide.lua, batches of {ATTEMPTS_MAX}, receipts, outbox, settling, AOF everysec; median of {ROUNDS} rounds");
+        println!(
+            "decide.lua, batches of {ATTEMPTS_MAX}, receipts, outbox, settling, AOF everysec; median of {ROUNDS} rounds"
+        );
         println!("  redis-benchmark SET -P 64 -c 16   {set:>10.0} /s");
         println!("  accepted attempts                 {accepted:>10.0} /s   ratio {:.2}   (goal 0.40)", accepted / set);
         println!("  sold-out attempts                 {sold_out:>10.0} /s   ratio {:.2}   (goal 1.70)", sold_out / set);

@@ -2,7 +2,8 @@
 --
 -- ARGV[1]  the sale_id that the caller means to buy from
 -- ARGV[2]  id of the calling ingest instance
--- ARGV[3…] pairs: user, request id; at most 128 pairs, which bounds every unpack() here
+-- ARGV[3]  the request ids, each ended by a line feed: as one text they cost nothing until one is needed
+-- ARGV[4…] the users; at most 128, which bounds every unpack() here
 --
 -- Reply: { now_us, sale_id, statuses, units sold before, units left after, outbox id or '', receipts, events }
 --   statuses: one letter an attempt
@@ -13,10 +14,10 @@
 --     outbox still holds that unit, so that the log may lack it
 
 assert(#KEYS == 3, 'decide: 3 keys')
-assert(#ARGV >= 4 and #ARGV % 2 == 0 and #ARGV <= 258, 'decide: 1 to 128 pairs')
+assert(#ARGV >= 4 and #ARGV <= 131, 'decide: 1 to 128 users')
 
-local expected, ingest = ARGV[1], ARGV[2]
-local count = (#ARGV - 2) / 2
+local expected, ingest, request_text = ARGV[1], ARGV[2], ARGV[3]
+local count = #ARGV - 3
 
 local sale = load_sale()
 local now = now_us(sale)
@@ -27,11 +28,7 @@ end
 tick(sale, now)
 local changes_before = #sale.changes
 
-local users = {}
-for i = 1, count do
-  users[i] = ARGV[1 + 2 * i]
-end
-local found = redis.call('HMGET', BUYERS, unpack(users))
+local found = redis.call('HMGET', BUYERS, unpack(ARGV, 4))
 
 -- Whether the outbox still holds unit `seq`, decided at `at`: its entry's id begins with that millisecond.
 local function pending(seq, at)
@@ -40,7 +37,7 @@ local function pending(seq, at)
     local fields = entry[2]
     if fields[2] == 'd' then
       local first = tonumber(fields[10])
-      if seq >= first and seq < first + (#fields - 12) / 2 then
+      if seq >= first and seq < first + tonumber(fields[14]) then
         return '1'
       end
     end
@@ -61,50 +58,87 @@ elseif sale.state == 'UPCOMING' then
 end
 
 local sold_before = sale.seq
-local at = integer(now)
-local statuses, receipts, bought, buyers, entry = {}, {}, {}, {}, nil
+local statuses, receipts, buyers = {}, {}, {}
+local bought, bought_count = {}, 0
+local at, middle, requests
+
+-- Text that only a sale or a returning buyer needs.
+local function prepare()
+  at = integer(now)
+  middle = '|' .. at .. '|'
+  requests = {}
+  for request in string.gmatch(request_text, '[^\n]+') do
+    requests[#requests + 1] = request
+  end
+  assert(#requests == count, 'decide: as many request ids as users')
+end
+
+if not refusal then
+  prepare()
+end
 
 for i = 1, count do
-  local user, request = users[i], ARGV[2 + 2 * i]
-  local held = found[i] or bought[user]
+  local held = found[i]
+  if not held and bought_count > 0 then
+    held = bought[ARGV[i + 3]]
+  end
   if held then
+    if not requests then
+      prepare()
+    end
     local seq, decided_at, by = string.match(held, '^(%d+)|(%d+)|(.*)$')
-    statuses[i] = by == request and 'R' or 'D'
+    statuses[i] = by == requests[i] and 'R' or 'D'
     local open = '0'
-    if statuses[i] == 'R' and not bought[user] then
+    if statuses[i] == 'R' and found[i] then
       open = pending(tonumber(seq), decided_at)
     end
     receipts[#receipts + 1] = seq .. '|' .. decided_at .. '|' .. open
   elseif refusal then
     statuses[i] = refusal
   else
-    sale.seq, sale.stock = sale.seq + 1, sale.stock - 1
-    local value = integer(sale.seq) .. '|' .. at .. '|' .. request
+    local user, request = ARGV[i + 3], requests[i]
+    -- A sequence has at most ten digits, so `..` keeps it exact.
+    local value = (sold_before + bought_count + 1) .. middle .. request
     bought[user] = value
-    buyers[#buyers + 1], buyers[#buyers + 2] = user, value
-    if not entry then
-      entry = { 't', 'd', 'sale', sale.sale_id, 'at', at, 'by', ingest, 'first', integer(sale.seq), 'left',
-        integer(sale.stock) }
-    end
-    entry[#entry + 1], entry[#entry + 2] = user, request
+    buyers[2 * bought_count + 1], buyers[2 * bought_count + 2] = user, value
+    bought_count = bought_count + 1
     statuses[i] = 'A'
-    if sale.stock == 0 then
+    if bought_count == sale.stock then
       refusal = 'S'
       sale.state, sale.end_reason = 'ENDED', 'SOLD_OUT'
+      sale.seq = sold_before + bought_count
       note(sale, now, 'ENDED', 'SOLD_OUT')
     end
   end
 end
 
+-- The users and the request ids of what was sold; a batch that was sold whole has them as they came.
+local function sold_text()
+  if bought_count == count then
+    return table.concat(ARGV, '\n', 4), request_text
+  end
+  local users, ids = {}, {}
+  for i = 1, count do
+    if statuses[i] == 'A' then
+      users[#users + 1], ids[#ids + 1] = ARGV[i + 3], requests[i]
+    end
+  end
+  return table.concat(users, '\n'), table.concat(ids, '\n')
+end
+
 local events, outbox_id = write_changes(sale, 1, changes_before), ''
-if entry then
-  outbox_id = outbox(now, unpack(entry))
+if bought_count > 0 then
+  local users, ids = sold_text()
+  sale.seq, sale.stock = sold_before + bought_count, sale.stock - bought_count
+  outbox_id = outbox(now, 't', 'd', 'sale', sale.sale_id, 'at', at, 'by', ingest,
+    'first', integer(sold_before + 1), 'left', integer(sale.stock + bought_count - 1), 'n', integer(bought_count),
+    'users', users, 'requests', ids)
   redis.call('HSET', BUYERS, unpack(buyers))
 end
 for _, event in ipairs(write_changes(sale, changes_before + 1, #sale.changes)) do
   events[#events + 1] = event
 end
-if entry or sale.changed then
+if bought_count > 0 or sale.changed then
   save_sale(sale, now)
 end
 return { now, sale.sale_id, table.concat(statuses), sold_before, sale.stock, outbox_id, receipts, events }

@@ -51,9 +51,14 @@ impl HotState {
         ingest_id: &str,
         attempts: &[Attempt],
     ) -> Result<DecidedBatch> {
-        let mut args = Vec::with_capacity(2 + 2 * attempts.len());
-        args.extend([sale.as_str(), ingest_id]);
-        args.extend(attempts.iter().flat_map(|attempt| [attempt.user.as_str(), attempt.request_id.as_str()]));
+        let mut requests = String::with_capacity(40 * attempts.len());
+        for attempt in attempts {
+            requests.push_str(attempt.request_id.as_str());
+            requests.push('\n');
+        }
+        let mut args = Vec::with_capacity(3 + attempts.len());
+        args.extend([sale.as_str(), ingest_id, &requests]);
+        args.extend(attempts.iter().map(|attempt| attempt.user.as_str()));
         let reply: Reply = script::DECIDE.call(&mut self.connection.clone(), &self.keys.of_sale(sku), &args).await?;
         read(sku, attempts.len(), reply)
     }

@@ -13,8 +13,6 @@ use crate::{
 pub const SETTLE_MAX: usize = 1_000;
 
 const NAME: &str = "outbox";
-/// Fields in front of the pairs of user and request id, see `decide.lua`.
-const HEADER_FIELDS: usize = 12;
 
 /// One entry.
 #[derive(Debug, Clone)]
@@ -78,23 +76,29 @@ impl HotState {
 }
 
 fn read(sku: &Sku, id: &str, flat: &[String]) -> Result<OutboxEntry> {
-    let fields = Fields::new(NAME, flat.get(..HEADER_FIELDS.min(flat.len())).unwrap_or_default());
+    let fields = Fields::new(NAME, flat);
     let at = Micros(fields.number("at")?);
     let entry = match fields.text("t")? {
         "e" => Entry::Change(Box::new(SaleChange::read(NAME, sku, id, flat)?)),
         "d" => {
             let sale_id = fields.parse("sale", |id| SaleId::new(id).ok())?;
             let first: u64 = fields.number("first")?;
-            let units = (first..)
-                .zip(flat[HEADER_FIELDS..].chunks_exact(2))
-                .map(|(sequence, pair)| {
+            let (users, requests) = (fields.text("users")?.split('\n'), fields.text("requests")?.split('\n'));
+            let count: usize = fields.number("n")?;
+            let units: Vec<Sold> = (first..)
+                .zip(users.zip(requests))
+                .take(count)
+                .map(|(sequence, (user, request))| {
                     Ok(Sold {
-                        user: UserId::new(&pair[0]).map_err(|error| odd(NAME, error))?,
-                        request_id: RequestId::new(&pair[1]).map_err(|error| odd(NAME, error))?,
+                        user: UserId::new(user).map_err(|error| odd(NAME, error))?,
+                        request_id: RequestId::new(request).map_err(|error| odd(NAME, error))?,
                         receipt: Receipt { sale_id: sale_id.clone(), sequence, decided_at: at },
                     })
                 })
                 .collect::<Result<_>>()?;
+            if units.len() != count {
+                return Err(odd(NAME, format!("{} units, but n says otherwise", units.len())));
+            }
             let remaining_after_first = fields.number("left")?;
             Entry::Sold { ingest_id: fields.text("by")?.to_owned(), units, remaining_after_first }
         }

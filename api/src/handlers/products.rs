@@ -87,15 +87,16 @@ pub(crate) struct ProductDetails {
     #[serde(flatten)]
     settings: ProductSettings,
     /// Where the sale stands.
-    #[schema(value_type = Option<StateName>)]
+    #[schema(value_type = Option<StateName>, required = true)]
     state: Option<SaleState>,
     /// Whether an operator has stopped the sale for now.
+    #[schema(required = true)]
     paused: Option<bool>,
     /// Units left.
-    #[schema(example = 42)]
+    #[schema(example = 42, required = true)]
     current_stock: Option<u64>,
     /// Shoppers that hold a unit, counted.
-    #[schema(example = 58)]
+    #[schema(example = 58, required = true)]
     total_purchases: Option<u64>,
 }
 
@@ -188,11 +189,7 @@ pub(crate) async fn create(
         AdminFailures,
     )
 )]
-pub(crate) async fn list(
-    State(service): State<Service>,
-    _: Admin,
-    parameters: Parameters,
-) -> Result<Response, Error> {
+pub(crate) async fn list(State(service): State<Service>, _: Admin, parameters: Parameters) -> Result<Response, Error> {
     let mut faults = Faults::default();
     let limit = parameters.number("limit", LIMIT_DEFAULT, (1, LIMIT_MAX), &mut faults);
     let offset = parameters.number("offset", 0, (0, OFFSET_MAX), &mut faults);

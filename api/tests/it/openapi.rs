@@ -17,7 +17,8 @@ fn operations(document: &Value) -> Vec<(String, String, &Value)> {
     let paths = document["paths"].as_object().unwrap().iter();
     paths
         .flat_map(|(path, item)| {
-            let operations = item.as_object().unwrap().iter().filter(|(_, operation)| operation["responses"].is_object());
+            let operations =
+                item.as_object().unwrap().iter().filter(|(_, operation)| operation["responses"].is_object());
             operations.map(|(method, operation)| (method.to_uppercase(), path.clone(), operation))
         })
         .collect()
@@ -30,12 +31,25 @@ async fn t_4_what_is_documented_is_served_and_what_is_served_is_documented() {
         operations(&document).iter().map(|(method, path, _)| format!("{method} {path}")).collect();
     served.sort();
     // The routes come out of the same list as the document; this is that nothing falls out of both.
-    assert_eq!(served, [
-        "DELETE /api/v1/products/{sku}", "GET /api/openapi.json", "GET /api/v1/products", "GET /api/v1/products/{sku}",
-        "GET /api/v1/purchases", "GET /api/v1/sales", "GET /health", "GET /health/live", "GET /health/ready",
-        "GET /metrics", "POST /api/v1/products", "POST /api/v1/products/{sku}/pause",
-        "POST /api/v1/products/{sku}/resume", "PUT /api/v1/products/{sku}",
-    ]);
+    assert_eq!(
+        served,
+        [
+            "DELETE /api/v1/products/{sku}",
+            "GET /api/openapi.json",
+            "GET /api/v1/products",
+            "GET /api/v1/products/{sku}",
+            "GET /api/v1/purchases",
+            "GET /api/v1/sales",
+            "GET /health",
+            "GET /health/live",
+            "GET /health/ready",
+            "GET /metrics",
+            "POST /api/v1/products",
+            "POST /api/v1/products/{sku}/pause",
+            "POST /api/v1/products/{sku}/resume",
+            "PUT /api/v1/products/{sku}",
+        ]
+    );
 
     let app = App::start().await;
     let health = Health::builder().build();
@@ -58,7 +72,10 @@ fn t_4_every_operation_names_itself_its_failures_and_its_key() {
     let document = document();
     assert_eq!(document["openapi"], "3.1.0");
     let scheme = &document["components"]["securitySchemes"]["adminKey"];
-    assert_eq!((&scheme["type"], &scheme["in"], &scheme["name"]), (&"apiKey".into(), &"header".into(), &"X-Admin-Key".into()));
+    assert_eq!(
+        (&scheme["type"], &scheme["in"], &scheme["name"]),
+        (&"apiKey".into(), &"header".into(), &"X-Admin-Key".into())
+    );
     for (method, path, operation) in operations(&document) {
         let what = format!("{method} {path}");
         assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{what}");
@@ -70,7 +87,9 @@ fn t_4_every_operation_names_itself_its_failures_and_its_key() {
             assert!(responses["503"]["headers"]["Retry-After"].is_object(), "{what}");
             assert!(responses["400"].is_object(), "{what}");
         }
-        assert!(responses.values().all(|response| response["description"].as_str().is_some_and(|text| !text.is_empty())));
+        assert!(
+            responses.values().all(|response| response["description"].as_str().is_some_and(|text| !text.is_empty()))
+        );
     }
     every_reference_leads_somewhere(&document, &document);
 }

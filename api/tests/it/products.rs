@@ -102,7 +102,10 @@ async fn t_6_a_start_in_the_past_is_active_at_once() {
     }
     let shown = app.admin(Method::GET, "/api/v1/products/PHONE", None).await;
     let data = shown.data(200);
-    assert_eq!((&data["currentStock"], &data["totalPurchases"], &data["state"]), (&json!(3), &json!(2), &json!("ACTIVE")));
+    assert_eq!(
+        (&data["currentStock"], &data["totalPurchases"], &data["state"]),
+        (&json!(3), &json!(2), &json!("ACTIVE"))
+    );
 }
 
 #[tokio::test]
@@ -137,15 +140,20 @@ async fn t_6_everything_wrong_with_a_product_is_named_at_once() {
     let product = app.product("PHONE", 60, 120).await;
     let fields = async |product: Value| app.create(&product).await.fields().clone();
     let all = ["sku", "productName", "initialStock", "startTime", "endTime"];
-    let missing: Value = all.iter().map(|field| ((*field).to_owned(), json!("is missing"))).collect::<serde_json::Map<_, _>>().into();
+    let missing: Value =
+        all.iter().map(|field| ((*field).to_owned(), json!("is missing"))).collect::<serde_json::Map<_, _>>().into();
     assert_eq!(fields(json!({})).await, missing);
-    let wrong = json!({"sku": "a b", "productName": " ", "initialStock": 0, "startTime": "now", "endTime": 1, "color": "red"});
+    let wrong =
+        json!({"sku": "a b", "productName": " ", "initialStock": 0, "startTime": "now", "endTime": 1, "color": "red"});
     let time = "must be ISO 8601 with an offset, such as 2026-11-23T12:00:00.000Z";
-    assert_eq!(fields(wrong).await, json!({
-        "sku": "may only contain A-Z, a-z, 0-9 and -", "productName": "must not be blank",
-        "initialStock": "must be a whole number from 1 to 1000000000", "startTime": time, "endTime": "must be a string",
-        "color": "is not a known field",
-    }));
+    assert_eq!(
+        fields(wrong).await,
+        json!({
+            "sku": "may only contain A-Z, a-z, 0-9 and -", "productName": "must not be blank",
+            "initialStock": "must be a whole number from 1 to 1000000000", "startTime": time, "endTime": "must be a string",
+            "color": "is not a known field",
+        })
+    );
     let stock = "must be a whole number from 1 to 1000000000";
     for (field, value, why) in [
         ("sku", json!("x".repeat(65)), "must be at most 64 characters"),
@@ -203,7 +211,8 @@ async fn t_6_products_are_listed_page_by_page() {
     assert_eq!(list("?limit=2&offset=2").await, ["C"]);
     assert_eq!(list("?limit=200&offset=9").await, Vec::<String>::new());
     let refused = app.admin(Method::GET, "/api/v1/products?limit=201&offset=-1", None).await;
-    let limit = json!({"limit": "must be a whole number from 1 to 200", "offset": "must be a whole number from 0 to 1000000"});
+    let limit =
+        json!({"limit": "must be a whole number from 1 to 200", "offset": "must be a whole number from 0 to 1000000"});
     assert_eq!(refused.fields(), &limit);
     for query in ["limit=0", "limit=x", "limit=1.5", "limit="] {
         let refused = app.admin(Method::GET, &format!("/api/v1/products?{query}"), None).await;
@@ -253,7 +262,10 @@ async fn t_6_the_kill_switch_stops_a_sale_and_lets_it_go_on() {
     for (what, paused) in [("pause", true), ("pause", true), ("resume", false), ("resume", false)] {
         let answer = post(what).await;
         let data = answer.data(200);
-        assert_eq!((&data["sku"], &data["paused"], &data["state"]), (&json!("PHONE"), &json!(paused), &json!("ACTIVE")));
+        assert_eq!(
+            (&data["sku"], &data["paused"], &data["state"]),
+            (&json!("PHONE"), &json!(paused), &json!("ACTIVE"))
+        );
         let status = app.get("/api/v1/sales?sku=PHONE", &[]).await;
         assert_eq!(status.data(200).get("paused"), paused.then_some(&json!(true)));
     }

@@ -11,11 +11,8 @@ fn body(receipt: &Receipt) -> Value {
 }
 
 async fn record(store: &Store, sku: &Sku, user: &str, receipt: &Receipt) {
-    let unit = Sold {
-        user: UserId::new(user).unwrap(),
-        request_id: RequestId::new("r").unwrap(),
-        receipt: receipt.clone(),
-    };
+    let unit =
+        Sold { user: UserId::new(user).unwrap(), request_id: RequestId::new("r").unwrap(), receipt: receipt.clone() };
     let sold = Decided::Sold { sku: sku.clone(), unit };
     let read = Read { topic: "t", partition: 0, next: 1, consumed: 1, rejected: 0, skipped: 0 };
     let batch = Apply { reads: vec![read], entries: vec![Entry { read: 0, offset: 0, decided: &sold }] };
@@ -86,7 +83,8 @@ async fn f_9_without_redis_postgres_still_knows_winners() {
     let redis = flashsale_testkit::private_redis().await;
     let app = Setup { redis: redis.url().to_owned(), ..Setup::new().await }.start().await;
     let phone = sku("PHONE");
-    let receipt = Receipt { sale_id: config("PHONE", 1).sale_id, sequence: 7, decided_at: Micros(1_795_435_200_123_987) };
+    let receipt =
+        Receipt { sale_id: config("PHONE", 1).sale_id, sequence: 7, decided_at: Micros(1_795_435_200_123_987) };
     record(&app.store, &phone, "zoë", &receipt).await;
     tokio::task::block_in_place(|| redis.kill());
 

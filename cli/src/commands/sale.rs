@@ -128,7 +128,9 @@ impl Sale {
             Action::Delete { sku, yes: false } => {
                 let sale = client.ask(Method::GET, &path(&sku), None).await?;
                 show(&sale, self.json);
-                say(format!("Nothing was deleted. To remove this sale and its purchases: flashsale sale delete {sku} --yes"));
+                say(format!(
+                    "Nothing was deleted. To remove this sale and its purchases: flashsale sale delete {sku} --yes"
+                ));
                 return Ok(ExitCode::from(USAGE));
             }
         };

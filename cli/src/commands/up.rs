@@ -274,7 +274,10 @@ impl Reset {
             return Ok(ExitCode::SUCCESS);
         }
         if !self.yes {
-            say(format!("This would delete {} with all sales, purchases and logs of the local stack.", folder.display()));
+            say(format!(
+                "This would delete {} with all sales, purchases and logs of the local stack.",
+                folder.display()
+            ));
             say("Nothing was deleted. To do it: flashsale reset --yes");
             return Ok(ExitCode::from(USAGE));
         }

@@ -10,11 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    config::FromClientConfig,
-    consumer::{BaseConsumer, Consumer},
+    ClientContext, Message, Offset, TopicPartitionList,
+    config::FromClientConfigAndContext,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::KafkaError,
     message::{BorrowedMessage, Headers},
+    types::RDKafkaErrorCode,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,26 @@ pub struct ViewConfig {
     /// Topics, each from its first record on.
     pub topics: Vec<String>,
 }
+
+/// Tries after which unreadable topics are worth a warning: new ones take a moment to get their leaders.
+const TRIES_QUIET: u32 = 25;
+
+struct Context;
+
+impl ClientContext for Context {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // Reaching the end of a partition is reported as an error.
+        if !matches!(error, KafkaError::PartitionEOF(_))
+            && error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF)
+        {
+            tracing::warn!(%error, reason, "kafka view");
+        }
+    }
+}
+
+impl ConsumerContext for Context {}
+
+type Client = BaseConsumer<Context>;
 
 /// Reads topics whole and goes on following them until dropped.
 pub struct View {
@@ -55,7 +76,7 @@ impl View {
             .set("auto.offset.reset", "earliest")
             .set("fetch.wait.max.ms", "20")
             .set("queued.max.messages.kbytes", "8192");
-        let consumer: BaseConsumer = BaseConsumer::from_config(&client).map_err(Error::Config)?;
+        let consumer = Client::from_config_and_context(&client, Context).map_err(Error::Config)?;
         let stop = CancellationToken::new();
         let (caught_up_tx, caught_up) = watch::channel(false);
         let thread = std::thread::Builder::new()
@@ -91,18 +112,22 @@ impl Drop for View {
 }
 
 fn follow(
-    consumer: &BaseConsumer,
+    consumer: &Client,
     topics: &[String],
     stop: &CancellationToken,
     caught_up: &watch::Sender<bool>,
     mut apply: impl FnMut(Record),
 ) {
+    let mut tries = 0;
     let mut behind = loop {
+        tries += 1;
         match assign_all(consumer, topics) {
             Ok(partitions) => break partitions,
             Err(error) if stop.is_cancelled() => return tracing::debug!(%error, "view stopped"),
             Err(error) => {
-                tracing::warn!(%error, ?topics, "cannot read the topics yet");
+                if tries % TRIES_QUIET == 0 {
+                    tracing::warn!(%error, ?topics, tries, "cannot read the topics yet");
+                }
                 std::thread::sleep(Duration::from_millis(200));
             }
         }
@@ -124,7 +149,7 @@ fn follow(
     }
 }
 
-fn position(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
+fn position(consumer: &Client, topic: &str, partition: i32) -> i64 {
     let position = consumer.position().ok();
     let offset = position.and_then(|list| Some(list.find_partition(topic, partition)?.offset()));
     match offset {
@@ -137,7 +162,7 @@ fn position(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
 type Ends = HashMap<(String, i32), i64>;
 
 /// Assigns every partition from its beginning; returns where each that is not empty ends now.
-fn assign_all(consumer: &BaseConsumer, topics: &[String]) -> Result<Ends, KafkaError> {
+fn assign_all(consumer: &Client, topics: &[String]) -> Result<Ends, KafkaError> {
     let timeout = Duration::from_secs(5);
     let mut list = TopicPartitionList::new();
     let mut ends = Ends::new();
@@ -145,7 +170,7 @@ fn assign_all(consumer: &BaseConsumer, topics: &[String]) -> Result<Ends, KafkaE
         let metadata = consumer.fetch_metadata(Some(topic), timeout)?;
         let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
         if partitions.is_empty() {
-            return Err(KafkaError::MetadataFetch(rdkafka::types::RDKafkaErrorCode::UnknownTopicOrPartition));
+            return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
         }
         for partition in partitions {
             let (low, high) = consumer.fetch_watermarks(topic, partition.id(), timeout)?;

@@ -135,7 +135,8 @@ impl History {
 fn t_1_to_3_the_scripts_and_the_model_agree_on_every_history() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(120);
-    let mut runner = TestRunner::new(Runner { cases, failure_persistence: None, max_shrink_iters: 200, ..Runner::default() });
+    let mut runner =
+        TestRunner::new(Runner { cases, failure_persistence: None, max_shrink_iters: 200, ..Runner::default() });
     let histories = (1u64..30, -20i64..25, 5i64..60, prop::collection::vec(step(), 1..25));
     runner
         .run(&histories, |(stock, start_in, lasts, steps)| {

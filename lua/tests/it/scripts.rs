@@ -15,10 +15,19 @@ async fn nf_6_a_batch_is_decided_and_written_to_the_outbox_in_one_step() {
     let outcomes: Vec<_> = batch.decided.iter().map(|decided| &decided.decision.outcome).collect();
     assert!(matches!(
         outcomes[..],
-        [Outcome::Accepted(_), Outcome::AlreadyPurchased(_), Outcome::Accepted(_), Outcome::SoldOut, Outcome::Repeated(_)]
+        [
+            Outcome::Accepted(_),
+            Outcome::AlreadyPurchased(_),
+            Outcome::Accepted(_),
+            Outcome::SoldOut,
+            Outcome::Repeated(_)
+        ]
     ));
     assert_eq!(batch.changes.len(), 1);
-    assert_eq!((batch.changes[0].change, batch.changes[0].status.end_reason), (Change::Ended, Some(EndReason::SoldOut)));
+    assert_eq!(
+        (batch.changes[0].change, batch.changes[0].status.end_reason),
+        (Change::Ended, Some(EndReason::SoldOut))
+    );
 
     let outbox = redis.outbox(&config.sku, 10).await.unwrap();
     let kinds: Vec<_> = outbox

@@ -1,4 +1,5 @@
 //! The store against a real Postgres, each test in a database of its own.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod apply;
 mod products;

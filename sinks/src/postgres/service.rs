@@ -1,0 +1,87 @@
+//! The running sink.
+
+use std::time::Duration;
+
+use flashsale_ledger::Ledger;
+use flashsale_schemas::{Topic, events::PurchaseDecision};
+use flashsale_sql::Store;
+use flashsale_streaming::{ConsumerConfig, KafkaSource, Pipeline, PipelineConfig};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::postgres::{Config, PostgresSink, stage};
+
+/// Its name in metrics, logs and dead letters.
+const NAME: &str = "sink-postgres";
+/// First wait before a pipeline that ended by itself is started again; it doubles up to the longest. One that ran
+/// for the longest wait begins anew.
+const RESTART_MIN: Duration = Duration::from_millis(200);
+const RESTART_MAX: Duration = Duration::from_secs(10);
+
+/// What ends the sink before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log could not be opened.
+    #[error("the log")]
+    Ledger(#[from] flashsale_ledger::Error),
+    /// The consumer stopped, or could not be started.
+    #[error("a consumer")]
+    Streaming(#[from] flashsale_streaming::Error),
+}
+
+impl Error {
+    /// Whether starting again would end the same way.
+    fn is_final(&self) -> bool {
+        use flashsale_streaming::Error::{Config, InvalidConfig};
+        matches!(self, Self::Streaming(Config(_) | InvalidConfig(_)))
+    }
+}
+
+/// The consumer of decisions that fills Postgres. Any number may run.
+#[derive(Debug)]
+pub struct Service {
+    config: Config,
+    store: Store,
+    ledger: Ledger,
+}
+
+impl Service {
+    /// A sink from its parts.
+    pub fn new(config: Config, store: Store, ledger: Ledger) -> Self {
+        Self { config, store, ledger }
+    }
+
+    /// Runs until `shutdown`; outages are waited out.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let mut wait = RESTART_MIN;
+        loop {
+            let began = Instant::now();
+            let error = match self.consume(&shutdown).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_final() => return Err(error),
+                Err(error) => error,
+            };
+            if began.elapsed() >= RESTART_MAX {
+                wait = RESTART_MIN;
+            }
+            tracing::warn!(consumer = NAME, error = &error as &dyn std::error::Error, "starts again in {wait:?}");
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = sleep(wait) => wait = (wait * 2).min(RESTART_MAX),
+            }
+        }
+    }
+
+    async fn consume(&self, shutdown: &CancellationToken) -> Result<(), Error> {
+        let Config { group, instance, batch_max, linger, answer_timeout } = &self.config;
+        let decoder = self.ledger.decoder::<PurchaseDecision>().await?;
+        let mut consumer = ConsumerConfig::new(group, [self.ledger.topic(Topic::PurchaseDecisions).to_owned()]);
+        consumer.instance.clone_from(instance);
+        let source = KafkaSource::start(self.ledger.streaming(), &consumer)?;
+        let sink = PostgresSink::new(self.store.clone(), group, *answer_timeout);
+        let pipeline = PipelineConfig { batch_max: *batch_max, linger: *linger, ..PipelineConfig::new(NAME) };
+        let dead_letters = self.ledger.dead_letters(NAME);
+        Pipeline::new(pipeline, source, stage(decoder), sink, dead_letters).run(shutdown.clone()).await?;
+        Ok(())
+    }
+}
