@@ -2,6 +2,7 @@
 
 mod configuration;
 mod migrate;
+mod replay;
 mod sale;
 mod sale_times;
 mod serve;
@@ -56,6 +57,8 @@ enum Command {
     Migrate,
     /// Create, show and steer sales of a running installation.
     Sale(sale::Sale),
+    /// Print a topic of the log, decoded, one JSON object a line.
+    Replay(replay::Replay),
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(configuration::Configuration),
@@ -81,6 +84,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Reset(reset) => return reset.run(),
         Command::Migrate => return migrate::run(&sources).await,
         Command::Sale(sale) => return sale.run().await,
+        Command::Replay(replay) => return replay.run(&sources).await,
         Command::Config(config) => return config.run(&sources),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "flashsale", &mut std::io::stdout());

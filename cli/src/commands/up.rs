@@ -232,10 +232,8 @@ fn welcome(url: &str, settings: &Settings, demo: Option<&str>) {
         say("  The same purchase in Redis, in the log and in Postgres:");
         let (redis, database) = (settings.redis_url.expose_secret(), settings.database_url.expose_secret());
         say(format!("    redis-cli -u {redis} HGETALL '{}sale:{{{sku}}}:buyers'", settings.redis_prefix));
-        say(format!(
-            "    kcat -b {} -t {}flashsale.purchase-decisions.v1 -C -e -s value=avro -r {url}",
-            settings.brokers, settings.topic_prefix
-        ));
+        let program = std::env::args().next().unwrap_or_else(|| "flashsale".into());
+        say(format!("    {program} replay purchase-decisions --brokers {}", settings.brokers));
         say(format!("    psql '{database}' -c 'select * from purchases'"));
     }
     say(format!("  API documentation:  {url}/api/docs"));

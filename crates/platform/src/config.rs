@@ -5,6 +5,7 @@ use std::path::Path;
 use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
+    value::Value,
 };
 use serde::de::DeserializeOwned;
 
@@ -40,6 +41,11 @@ pub fn load<T: DeserializeOwned>(
     }
     figment = figment.merge(Env::prefixed(ENV_PREFIX).ignore(ignored).split("__"));
     for (key, value) in flags {
+        // As figment reads environment variables: 7 is a number, true is a flag, all else is text.
+        let value: Value = match value.parse() {
+            Ok(value) => value,
+            Err(never) => match never {},
+        };
         figment = figment.merge(Serialized::default(key, value));
     }
     figment
@@ -91,6 +97,7 @@ mod tests {
 
     #[test]
     fn later_sources_win() {
+        assert_eq!(load::<Settings>(DEFAULTS, None, &[], &flag("port", "7")).unwrap().port, 7);
         let settings: Settings = load(DEFAULTS, None, &[], &flag("inner.mode", "b")).unwrap();
         assert_eq!((settings.port, settings.inner.mode.as_str()), (1, "b"));
     }
