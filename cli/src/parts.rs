@@ -113,6 +113,7 @@ pub(crate) async fn run(
     telemetry::init_metrics(shutdown.clone());
     flashsale_ingest::describe_metrics();
     flashsale_processor::describe_metrics();
+    flashsale_sinks::describe_metrics();
     flashsale_streaming::describe_metrics();
     let built = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),

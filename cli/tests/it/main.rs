@@ -1,4 +1,5 @@
 //! The built binary as its users run it: real processes, real servers, real sockets.
+#![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
 mod command_line;
 mod http;

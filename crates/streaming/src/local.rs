@@ -11,6 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{Control, Error, Partition, Position, Record, Source, SourceEvent};
 
+type Offsets = HashMap<Partition, i64>;
+
 #[derive(Debug, Default)]
 struct State {
     records: BTreeMap<Partition, Vec<Record>>,
@@ -61,13 +63,13 @@ pub struct LocalSource {
     log: LocalLog,
     control: mpsc::Receiver<Scripted>,
     next: BTreeMap<Partition, i64>,
-    assigning: Option<(Vec<Partition>, oneshot::Receiver<HashMap<Partition, i64>>)>,
+    assigning: Option<(Vec<Partition>, oneshot::Receiver<Offsets>)>,
 }
 
 #[derive(Debug)]
 enum Scripted {
     Assign(Vec<Partition>),
-    Revoke(Vec<Partition>, oneshot::Sender<HashMap<Partition, i64>>),
+    Revoke(Vec<Partition>, oneshot::Sender<Offsets>),
     Stop(String),
 }
 
@@ -84,7 +86,7 @@ impl Conductor {
     }
 
     /// Takes partitions away; returns where the member says it got to, or nothing when it is gone.
-    pub async fn revoke(&self, partitions: &[Partition]) -> Option<HashMap<Partition, i64>> {
+    pub async fn revoke(&self, partitions: &[Partition]) -> Option<Offsets> {
         let (reply, answer) = oneshot::channel();
         self.control.send(Scripted::Revoke(partitions.to_vec(), reply)).await.ok()?;
         answer.await.ok()

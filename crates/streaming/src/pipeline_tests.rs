@@ -53,7 +53,7 @@ impl Sink for TestSink {
         let mut written = Written::new();
         for entry in &batch.entries {
             self.rows.lock().unwrap().push((entry.record.position.clone(), entry.item.clone()));
-            written.entry(entry.record.position.partition.clone()).or_insert_with(Counts::default).applied += 1;
+            written.entry(entry.record.position.partition.clone()).or_default().applied += 1;
         }
         Ok(written)
     }

@@ -1,4 +1,5 @@
 //! The edge on a real Redis and a real broker.
+#![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
 mod answers;
 mod fixture;

@@ -1,4 +1,5 @@
 //! The scripts on a real Redis.
+#![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
 mod differential;
 mod scripts;

@@ -123,7 +123,7 @@ async fn the_watch_list_lets_go_only_of_what_is_over() {
     let config = sale(&redis, 1, -1_000, 60_000).await;
     redis.create(&config).await.unwrap();
     redis.unwatch(&config.sku).await.unwrap();
-    assert_eq!(redis.open_sales().await.unwrap(), [config.sku.clone()], "it is open");
+    assert_eq!(redis.open_sales().await.unwrap(), std::slice::from_ref(&config.sku), "it is open");
     redis.decide(&config.sku, &config.sale_id, "i", &[attempt("a", "1")]).await.unwrap();
     redis.unwatch(&config.sku).await.unwrap();
     assert_eq!(redis.open_sales().await.unwrap().len(), 1, "its outbox is not empty");
