@@ -9,9 +9,7 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::{
-    Config, LocalLog, LocalSource, Position, Producer, ProducerConfig, Written, local::Conductor, sink::Counts,
-};
+use crate::{Config, LocalLog, LocalSource, Position, Producer, ProducerConfig, Written, local::Conductor};
 
 /// Keeps what was written; fails or finds poison on command.
 #[derive(Clone, Default)]
