@@ -138,6 +138,9 @@ pub(crate) async fn run(
     };
     // First no new requests, then the answers under way, then what they left behind.
     health.drain();
+    if ended.is_ok() {
+        tokio::time::sleep(Duration::from_millis(settings.drain_delay_ms)).await;
+    }
     stop_http.cancel();
     if !http.is_finished() {
         http.await.context("the HTTP server")?.context("the HTTP server")?;

@@ -2,16 +2,15 @@
 
 use std::path::PathBuf;
 
+use flashsale_api::ADMIN_KEY_CHARS_MIN;
 use flashsale_platform::config::{self, Flag};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-/// Shortest admin key that is accepted.
-pub(crate) const ADMIN_KEY_CHARS_MIN: usize = 16;
 /// The admin key of a local stack, known to everybody.
 pub(crate) const LOCAL_ADMIN_KEY: &str = "dev-admin-key-12345678";
 /// Variables with our prefix that are read elsewhere.
-const NOT_SETTINGS: [&str; 5] = ["CONFIG", "CACHE_DIR", "URL", "DATA_DIR", "KAFKA"];
+const NOT_SETTINGS: [&str; 4] = ["CONFIG", "CACHE_DIR", "URL", "DATA_DIR"];
 
 const DEFAULTS: &str = include_str!("../config.default.toml");
 
@@ -44,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) instance: String,
     pub(crate) log_filter: String,
     pub(crate) log_json: bool,
+    pub(crate) drain_delay_ms: u64,
     pub(crate) shutdown_grace_ms: u64,
     pub(crate) ingest: flashsale_ingest::Config,
     pub(crate) processor: flashsale_processor::Config,
@@ -64,6 +64,7 @@ impl Settings {
             DEFAULTS
                 .replace("admin_key = \"\"", &format!("admin_key = \"{LOCAL_ADMIN_KEY}\""))
                 .replace("allow_delete = false", "allow_delete = true")
+                .replace("drain_delay_ms = 1000", "drain_delay_ms = 0")
         } else {
             DEFAULTS.to_owned()
         };
@@ -121,6 +122,7 @@ impl Settings {
         put("instance", self.instance.clone().into());
         put("log_filter", self.log_filter.clone().into());
         put("log_json", self.log_json.into());
+        put("drain_delay_ms", i64::try_from(self.drain_delay_ms).unwrap_or(i64::MAX).into());
         put("shutdown_grace_ms", i64::try_from(self.shutdown_grace_ms).unwrap_or(i64::MAX).into());
         let sections = [
             ("ingest", toml::Value::try_from(&self.ingest)),

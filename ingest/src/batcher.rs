@@ -101,7 +101,10 @@ async fn call(shared: &Shared, sku: &Sku, sale_id: &SaleId, attempts: &[Attempt]
         let result = shared.hot.decide(sku, sale_id, &shared.ingest_id, attempts).await;
         shared.metrics.decide.record(began.elapsed());
         match result {
-            Ok(batch) => return Some(batch),
+            Ok(batch) => {
+                shared.note_redis_time(batch.decided_at);
+                return Some(batch);
+            }
             Err(error @ flashsale_lua::Error::Redis { .. }) if attempt < TRIES => {
                 tracing::warn!(%sku, %error, source = ?std::error::Error::source(&error), attempt, "decide, trying again");
                 tokio::time::sleep(RETRY_PAUSE.mul_f64(f64::from(attempt) * shared.jitter())).await;

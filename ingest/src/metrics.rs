@@ -5,6 +5,7 @@ use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, des
 use crate::purchase::Answer;
 
 const ANSWERS: &str = "flashsale_ingest_answers_total";
+const EDGE_REFUSALS: &str = "flashsale_ingest_edge_refusals_total";
 const REFUSED: &str = "flashsale_ingest_refused_total";
 const PURCHASE: &str = "flashsale_ingest_purchase_seconds";
 const DECIDE: &str = "flashsale_ingest_decide_seconds";
@@ -16,6 +17,7 @@ const SETTLE_FAILED: &str = "flashsale_ingest_settle_failed_total";
 /// Describes the metrics of this crate to the recorder.
 pub fn describe() {
     describe_counter!(ANSWERS, "Answers to purchase attempts by outcome");
+    describe_counter!(EDGE_REFUSALS, "Refusals of shoppers known to hold no unit of an ended sale, without Redis");
     describe_counter!(REFUSED, "Attempts refused before any decision, by reason");
     describe_histogram!(PURCHASE, "Seconds from request to answer of decided attempts");
     describe_histogram!(DECIDE, "Seconds of one decide.lua call, as the caller sees it");
@@ -56,7 +58,7 @@ impl Default for Metrics {
             already: answers("already_purchased"),
             sold_out: answers("sold_out"),
             not_active: answers("not_active"),
-            at_the_edge: counter!("flashsale_ingest_edge_refusals_total"),
+            at_the_edge: counter!(EDGE_REFUSALS),
             purchase: histogram!(PURCHASE),
             decide: histogram!(DECIDE),
             batch: histogram!(BATCH),

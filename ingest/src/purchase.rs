@@ -123,9 +123,10 @@ impl Service {
             _ => Outcome::NotActive(NotActive::TimeExpired),
         };
         let received_at = now();
+        let decided_at = shared.redis_time(received_at);
         let (sku, sale_id) = (&sale.config.sku, &sale.config.sale_id);
         let about = About { sku, sale_id, attempt, received_at, ingest_id: &shared.ingest_id };
-        let event = event(&about, &outcome, received_at, None, || shared.next_number());
+        let event = event(&about, &outcome, decided_at, None, || shared.next_number());
         shared.ledger.send_decision(&shared.unwatched, &event);
         shared.metrics.refused_at_the_edge();
         Some(outcome)

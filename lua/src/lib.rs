@@ -32,6 +32,9 @@ pub enum Error {
     /// Redis holds no such sale although the log does: it lost its data.
     #[error("redis does not hold the sale {0}")]
     Missing(flashsale_core::Sku),
+    /// The server lacks what the scripts use.
+    #[error("Redis {0} is too old: version 7 or later, or Valkey, is needed")]
+    TooOld(String),
     /// A reply that the scripts of this version do not give.
     #[error("unexpected reply of {script}: {detail}")]
     Reply {

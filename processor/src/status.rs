@@ -21,7 +21,7 @@ use flashsale_schemas::{
 };
 use flashsale_streaming::{
     Batch, ConsumerConfig, Counts, Delivery, KafkaSource, NotDelivered, Outcome, Partition, Pipeline, PipelineConfig,
-    Record, Rejection, Sink, WriteError, Written,
+    Record, Sink, WriteError, Written,
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::{MissedTickBehavior, interval};
@@ -292,7 +292,7 @@ fn decode(decoder: &Decoder<PurchaseDecision>, record: &Record) -> Outcome<Unit>
             at: decision.decided_at,
         })
     };
-    unit().map_or_else(|| Outcome::Reject(Rejection::new("invalid_decision", "not a sold unit")), Outcome::Emit)
+    unit().map_or(Outcome::Skip, Outcome::Emit)
 }
 
 struct FoldSink {

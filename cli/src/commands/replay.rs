@@ -6,7 +6,7 @@ use clap::Args;
 use flashsale_ledger::Ledger;
 use flashsale_platform::telemetry;
 use flashsale_schemas::{
-    Decoder, Event, Topic,
+    DecodeError, Decoder, Event, Topic,
     events::{ConsumerControl, PurchaseDecision, Reconciliation, SaleEvent, SaleStatusRecord},
 };
 use flashsale_streaming::{Record, View, ViewConfig};
@@ -21,6 +21,8 @@ use crate::{
 
 /// Records between the reader and the printer.
 const WAITING_MAX: usize = 1_000;
+/// Looks for a schema that the registry was asked for, 50 ms apart.
+const SCHEMA_TRIES: usize = 100;
 
 /// Prints a topic from its first record on.
 #[derive(Debug, Args)]
@@ -51,10 +53,21 @@ type Decode = Box<dyn Fn(&[u8]) -> Value + Send>;
 
 async fn decoder<T: Event>(ledger: &Ledger) -> anyhow::Result<Decode> {
     let decoder: Decoder<T> = ledger.decoder().await?;
-    Ok(Box::new(move |payload| match decoder.decode(payload) {
+    Ok(Box::new(move |payload| match decode_patiently(&decoder, payload) {
         Ok(event) => serde_json::to_value(&event).unwrap_or_else(|error| json!({ "unprintable": error.to_string() })),
         Err(error) => json!({ "unreadable": error.to_string(), "hex": hex(payload) }),
     }))
+}
+
+/// Decodes on the reader's thread, where waiting for the registry's answer holds nobody else up.
+fn decode_patiently<T: Event>(decoder: &Decoder<T>, payload: &[u8]) -> Result<T, DecodeError> {
+    for _ in 0..SCHEMA_TRIES {
+        match decoder.decode(payload) {
+            Err(error) if !error.is_data_error() => std::thread::sleep(std::time::Duration::from_millis(50)),
+            decoded => return decoded,
+        }
+    }
+    decoder.decode(payload)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -145,9 +145,6 @@ fn show(data: &Value, as_json: bool) {
     }
     let rows = match data {
         Value::Array(rows) => rows.as_slice(),
-        Value::Object(object) if object.contains_key("products") => {
-            data["products"].as_array().map_or(&[][..], Vec::as_slice)
-        }
         one => std::slice::from_ref(one),
     };
     if rows.is_empty() {

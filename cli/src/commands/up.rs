@@ -267,20 +267,25 @@ impl Reset {
         if let Some(pid) = local::owner(&folder)? {
             anyhow::bail!("`flashsale up` is running here (process {pid}); stop it first with `make down`");
         }
-        if !folder.exists() {
+        let folders = local::data_folders(&folder);
+        if folders.is_empty() {
             say("There is nothing to delete.");
             return Ok(ExitCode::SUCCESS);
         }
-        if !self.yes {
-            say(format!(
-                "This would delete {} with all sales, purchases and logs of the local stack.",
-                folder.display()
-            ));
-            say("Nothing was deleted. To do it: flashsale reset --yes");
-            return Ok(ExitCode::from(USAGE));
+        for folder in folders {
+            if !self.yes {
+                say(format!("Would delete {}", folder.display()));
+                continue;
+            }
+            std::fs::remove_dir_all(&folder).with_context(|| format!("delete {}", folder.display()))?;
+            say(format!("Deleted {}", folder.display()));
         }
-        std::fs::remove_dir_all(&folder).with_context(|| format!("delete {}", folder.display()))?;
-        say(format!("Deleted {}.", folder.display()));
-        Ok(ExitCode::SUCCESS)
+        if self.yes {
+            return Ok(ExitCode::SUCCESS);
+        }
+        say(
+            "These hold all sales, purchases and logs of the local stack. Nothing was deleted; to do it: make reset YES=1",
+        );
+        Ok(ExitCode::from(USAGE))
     }
 }

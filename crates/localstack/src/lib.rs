@@ -23,6 +23,6 @@ pub use config::{Config, Kind, Progress, Stage, Step};
 pub use error::Error;
 pub use owner::{down, owner};
 pub use ports::Ports;
-pub use postgres::psql;
+pub use postgres::{data_folders, psql};
 pub use server::Server;
 pub use stack::Stack;

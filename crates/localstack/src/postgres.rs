@@ -110,6 +110,14 @@ fn home(config: &Config, user: Option<&User>, tell: &dyn Fn(Stage)) -> Result<Pa
     Ok(moved)
 }
 
+/// Folders that hold data of the stack of `data_dir`: itself, and where Postgres had to go.
+pub fn data_folders(data_dir: &Path) -> Vec<PathBuf> {
+    [data_dir.to_owned(), Path::new(ELSEWHERE).join(flat_name(data_dir))]
+        .into_iter()
+        .filter(|dir| dir.exists())
+        .collect()
+}
+
 fn make_owned(dir: &Path, user: Option<&User>) -> Result<(), Error> {
     fs::create_dir_all(dir).map_err(Error::io(format!("make {}", dir.display())))?;
     let Some(user) = user else { return Ok(()) };

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use figment::{
-    Figment,
-    providers::{Env, Format, Serialized, Toml},
-    value::Value,
+    Figment, Metadata, Profile, Provider,
+    providers::{Format, Serialized, Toml},
+    value::{Dict, Map, Value},
 };
 use serde::de::DeserializeOwned;
 
@@ -39,18 +39,46 @@ pub fn load<T: DeserializeOwned>(
         }
         figment = figment.merge(Toml::file_exact(file));
     }
-    figment = figment.merge(Env::prefixed(ENV_PREFIX).ignore(ignored).split("__"));
-    for (key, value) in flags {
-        // As figment reads environment variables: 7 is a number, true is a flag, all else is text.
-        let value: Value = match value.parse() {
-            Ok(value) => value,
-            Err(never) => match never {},
-        };
-        figment = figment.merge(Serialized::default(key, value));
+    let environment = std::env::vars().filter_map(|(name, value)| {
+        let key = name.strip_prefix(ENV_PREFIX).filter(|key| !ignored.contains(key))?;
+        Some((key.to_lowercase().replace("__", "."), value, format!("environment variable {name}")))
+    });
+    let flags = flags.iter().map(|(key, value)| (key.clone(), value.clone(), "--set".to_owned()));
+    for (key, text, source) in environment.chain(flags) {
+        let value = typed(&figment, &key, text);
+        figment = figment.merge(Named { provider: Serialized::default(&key, value), source });
     }
     figment
         .extract()
         .map_err(|errors| Error(errors.into_iter().map(|error| explain(&error)).collect::<Vec<_>>().join("\n")))
+}
+
+/// The value that `text` means: text where the setting is text, so that a password of digits stays one;
+/// else as in TOML, where 7 is a number and true a flag.
+fn typed(figment: &Figment, key: &str, text: String) -> Value {
+    match figment.find_value(key) {
+        Ok(Value::String(..)) => Value::from(text),
+        _ => match text.parse() {
+            Ok(value) => value,
+            Err(never) => match never {},
+        },
+    }
+}
+
+/// A provider under a name that a person knows.
+struct Named<P> {
+    provider: P,
+    source: String,
+}
+
+impl<P: Provider> Provider for Named<P> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.source.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        self.provider.data()
+    }
 }
 
 fn explain(error: &figment::Error) -> String {
@@ -98,6 +126,8 @@ mod tests {
     #[test]
     fn later_sources_win() {
         assert_eq!(load::<Settings>(DEFAULTS, None, &[], &flag("port", "7")).unwrap().port, 7);
+        let digits: Settings = load(DEFAULTS, None, &[], &flag("inner.mode", "007")).unwrap();
+        assert_eq!(digits.inner.mode, "007", "text stays text");
         let settings: Settings = load(DEFAULTS, None, &[], &flag("inner.mode", "b")).unwrap();
         assert_eq!((settings.port, settings.inner.mode.as_str()), (1, "b"));
     }

@@ -12,6 +12,9 @@ static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 const LATENCY_BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Records or attempts of one batch.
+const BATCH_BUCKETS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 1_000.0, 10_000.0];
+
 /// Sends logs to stderr: for people, or as JSON lines. `filter` is in the syntax of `RUST_LOG`, which wins.
 /// A second call changes nothing.
 pub fn init_logs(filter: &str, json: bool) {
@@ -32,8 +35,11 @@ pub fn init_metrics(shutdown: CancellationToken) {
     if METRICS.get().is_some() {
         return;
     }
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS);
-    // The list of buckets is a constant that is not empty.
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)
+        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_batch_records".into()), &BATCH_BUCKETS))
+        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_batch_attempts".into()), &BATCH_BUCKETS));
+    // The lists of buckets are constants that are not empty.
     let Ok(builder) = builder else { return };
     match builder.install_recorder() {
         Ok(handle) => {

@@ -39,6 +39,8 @@ const CHUNKS_MAX: usize = 4;
 const POLL: Duration = Duration::from_millis(20);
 /// A pipeline that cannot say where to begin for this long is given up, short of `max.poll.interval.ms`.
 const RESUME_MAX: Duration = Duration::from_secs(240);
+/// How long one look at a partition's end may take.
+const WATERMARKS_MAX: Duration = Duration::from_secs(5);
 
 type Offsets = HashMap<Partition, i64>;
 
@@ -48,6 +50,15 @@ struct Shared {
     /// Read but not yet handed over, because the pipeline is behind.
     waiting: Mutex<Vec<Record>>,
     stop: CancellationToken,
+    /// Why the callbacks stopped the source.
+    reason: Mutex<Option<String>>,
+}
+
+impl Shared {
+    fn stop_because(&self, reason: String) {
+        *lock(&self.reason) = Some(reason);
+        self.stop.cancel();
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -94,9 +105,13 @@ impl Context {
         tracing::info!(partitions = partitions.len(), "partitions assigned");
         let Some(start) = self.ask(|reply| Control::Assigned(partitions.clone(), reply), RESUME_MAX) else {
             // Without a place to begin nothing may be read.
-            self.shared.stop.cancel();
+            self.shared.stop_because("nobody could say where to begin".into());
             return;
         };
+        if let Some(lost) = start.iter().find_map(|(partition, next)| past_the_end(consumer, partition, *next)) {
+            self.shared.stop_because(lost);
+            return;
+        }
         let mut begin = TopicPartitionList::new();
         for partition in &partitions {
             let offset = start.get(partition).map_or(Offset::Invalid, |next| Offset::Offset(*next));
@@ -132,6 +147,18 @@ impl ConsumerContext for Context {
             _ => self.revoked(consumer, list),
         }
     }
+}
+
+/// Says so when a stored offset is past the end of its partition: the log was made anew while what was
+/// made from it was kept. Going on would leave out every record up to that offset.
+fn past_the_end(consumer: &BaseConsumer<Context>, partition: &Partition, next: i64) -> Option<String> {
+    let (_, end) = consumer.fetch_watermarks(&partition.topic, partition.number, WATERMARKS_MAX).ok()?;
+    (next > end).then(|| {
+        format!(
+            "offset {next} of {partition} is stored, but the log ends at {end}: the topic was created anew. \
+             Restore the topic, or delete the rows of this consumer in consumer_offsets to read it from its start"
+        )
+    })
 }
 
 fn partitions_of(list: &TopicPartitionList) -> Vec<Partition> {
@@ -186,7 +213,7 @@ fn poll_until_stopped(consumer: &BaseConsumer<Context>, shared: &Shared, data: &
         }
     }
     commit(consumer, shared, CommitMode::Sync);
-    Error::Stopped("closed".into())
+    Error::Stopped(lock(&shared.reason).take().unwrap_or_else(|| "closed".into()))
 }
 
 fn set_paused(consumer: &BaseConsumer<Context>, paused: bool) {
@@ -218,8 +245,12 @@ impl KafkaSource {
     /// Joins the group; the connection is made in the background.
     pub fn start(config: &Config, consumer: &ConsumerConfig) -> Result<Self, Error> {
         consumer.check()?;
-        let shared =
-            Arc::new(Shared { to_commit: Mutex::default(), waiting: Mutex::default(), stop: CancellationToken::new() });
+        let shared = Arc::new(Shared {
+            to_commit: Mutex::default(),
+            waiting: Mutex::default(),
+            stop: CancellationToken::new(),
+            reason: Mutex::default(),
+        });
         let (control_tx, control) = mpsc::channel(8);
         let (data_tx, data) = mpsc::channel(CHUNKS_MAX);
         let (stopped_tx, stopped) = oneshot::channel();

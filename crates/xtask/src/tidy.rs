@@ -137,11 +137,7 @@ fn long_functions(text: &str) -> Vec<(usize, usize)> {
                 open = None;
             }
             None => {
-                let words = line.trim_start();
-                let is_function =
-                    ["fn ", "pub fn ", "pub(crate) fn ", "async fn ", "pub async fn ", "pub(crate) async fn "]
-                        .iter()
-                        .any(|start| words.starts_with(start));
+                let is_function = starts_function(line);
                 if is_function && !line.ends_with('}') && !line.ends_with(';') {
                     open = Some((number, format!("{indent}}}")));
                 }
@@ -150,6 +146,14 @@ fn long_functions(text: &str) -> Vec<(usize, usize)> {
         }
     }
     long
+}
+
+/// Whether the line begins a function, after its visibility and qualifiers.
+fn starts_function(line: &str) -> bool {
+    let mut words = line
+        .split_whitespace()
+        .skip_while(|word| ["pub", "const", "async", "unsafe", "extern"].contains(word) || word.starts_with("pub("));
+    words.next() == Some("fn")
 }
 
 /// Names that say nothing, and marks of unfinished work.
@@ -195,6 +199,7 @@ mod tests {
         assert!(dependencies(&map("flashsale", "flashsale-api")).is_empty());
         let long = format!("fn a() {{\n{}}}\n", "    x();\n".repeat(FUNCTION_LINES_MAX));
         assert_eq!(long_functions(&long), [(1, FUNCTION_LINES_MAX + 2)]);
+        assert!(starts_function("    pub(super) const fn a(") && !starts_function("let fn_ = 1;"));
         assert_eq!(sizes(Path::new("a.rs"), &"\n".repeat(FILE_LINES_MAX + 1)).len(), 1);
         assert_eq!(words(Path::new("x/utils.rs"), "").len(), 1);
     }
