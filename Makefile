@@ -14,7 +14,7 @@ setup: ## Install what is missing on this machine (Debian, Ubuntu)
 	@deploy/local/setup.sh
 
 up: setup ## Set up, build and run everything on http://127.0.0.1:8080
-	@cargo build --quiet --release --package flashsale
+	@cargo build --release --package flashsale
 	@exec target/release/flashsale up
 
 down: ## Stop what `make up` started, also from another terminal
@@ -27,7 +27,7 @@ build: setup ## Build the release binary: target/release/flashsale
 	cargo build --release --package flashsale
 
 test: setup lint ## Set up, check and run all tests against real servers
-	cargo build --quiet --package flashsale --package flashsale-testkit
+	cargo build --package flashsale --package flashsale-testkit
 	cargo run --quiet --package flashsale-testkit --bin with-servers -- cargo test --workspace --no-fail-fast
 
 lint: ## Formatting, lints with denied warnings, architecture
@@ -41,5 +41,6 @@ fmt: ## Format the code
 check: ## Quick: does it compile?
 	cargo check --workspace --all-targets
 
-bench: setup ## Measure the decision and the pipeline, as ratios to limits measured in the same run
-	cargo xtask bench
+bench: setup ## Measure the decision and the pipeline, beside limits measured in the same run
+	cargo bench --package flashsale-lua --bench decide
+	cargo bench --package flashsale --bench pipeline
