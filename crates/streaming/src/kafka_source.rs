@@ -35,6 +35,9 @@ use crate::{
 const CHUNK_MAX: usize = 500;
 /// Most events that wait for the pipeline.
 const CHUNKS_MAX: usize = 4;
+/// A pipeline that is behind for longer has its partitions paused. Not sooner: a paused partition loses
+/// what was fetched ahead, and the client takes up to a second to fetch again.
+const PAUSE_AFTER: Duration = Duration::from_millis(500);
 /// How long one poll waits; bounds how late a stop or a commit is noticed.
 const POLL: Duration = Duration::from_millis(20);
 /// A pipeline that cannot say where to begin for this long is given up, short of `max.poll.interval.ms`.
@@ -182,6 +185,7 @@ fn commit(consumer: &BaseConsumer<Context>, shared: &Shared, mode: CommitMode) {
 
 fn poll_until_stopped(consumer: &BaseConsumer<Context>, shared: &Shared, data: &mpsc::Sender<Vec<Record>>) -> Error {
     let mut paused = false;
+    let mut behind_since: Option<Instant> = None;
     let mut topics = HashSet::new();
     while !shared.stop.is_cancelled() {
         commit(consumer, shared, CommitMode::Async);
@@ -194,6 +198,12 @@ fn poll_until_stopped(consumer: &BaseConsumer<Context>, shared: &Shared, data: &
             }
         }
         let behind = !lock(&shared.waiting).is_empty();
+        let since = behind.then(|| *behind_since.get_or_insert_with(Instant::now));
+        behind_since = since;
+        if since.is_some_and(|since| since.elapsed() < PAUSE_AFTER) {
+            std::thread::sleep(Duration::from_millis(1));
+            continue;
+        }
         if behind != paused {
             set_paused(consumer, behind);
             paused = behind;

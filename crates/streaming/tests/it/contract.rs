@@ -43,7 +43,7 @@ impl Live {
             settings: Clone::clone(&settings),
         };
         let admin = Admin::new(&config).unwrap();
-        assert_eq!(admin.create_missing(&[spec(&topic)]).await.unwrap(), [topic.clone()]);
+        assert_eq!(admin.create_missing(&[spec(&topic)]).await.unwrap(), std::slice::from_ref(&topic));
         assert!(admin.create_missing(&[spec(&topic)]).await.unwrap().is_empty(), "there already");
         let producer = Producer::new(&config, &ProducerConfig::default()).unwrap();
         Self { config, topic, producer }
