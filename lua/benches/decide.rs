@@ -17,7 +17,7 @@ use flashsale_lua::{ATTEMPTS_MAX, Config, HotState};
 /// Attempts of one measurement.
 const ATTEMPTS: usize = 400_000;
 /// Calls under way at once, each on a connection of its own.
-const CONNECTIONS: usize = 2;
+const CONNECTIONS: usize = 4;
 const ROUNDS: usize = 5;
 
 async fn connect(url: &str) -> HotState {

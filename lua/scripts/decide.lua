@@ -16,6 +16,8 @@
 assert(#KEYS == 3, 'decide: 3 keys')
 assert(#ARGV >= 4 and #ARGV <= 131, 'decide: 1 to 128 users')
 
+-- A global costs a look-up each time.
+local ARGV = ARGV
 local expected, ingest, request_text = ARGV[1], ARGV[2], ARGV[3]
 local count = #ARGV - 3
 
@@ -29,6 +31,13 @@ tick(sale, now)
 local changes_before = #sale.changes
 
 local found = redis.call('HMGET', BUYERS, unpack(ARGV, 4))
+local returning = false
+for i = 1, count do
+  if found[i] then
+    returning = true
+    break
+  end
+end
 
 -- Whether the outbox still holds unit `seq`, decided at `at`: its entry's id begins with that millisecond.
 local function pending(seq, at)
@@ -58,82 +67,83 @@ elseif sale.state == 'UPCOMING' then
 end
 
 local sold_before = sale.seq
-local statuses, receipts, buyers = {}, {}, {}
-local bought, bought_count = {}, 0
-local at, middle, requests
+local at = integer(now)
+local middle = '|' .. at .. '|'
+local statuses, receipts, bought_count = '', {}, 0
+local users_text, ids_text = '', ''
 
--- Text that only a sale or a returning buyer needs.
-local function prepare()
-  at = integer(now)
-  middle = '|' .. at .. '|'
-  requests = {}
+-- The common case of a running sale: nobody returns, and the stock outlasts the batch. Everybody is
+-- written without a look at the others; HSET tells whether somebody was there twice, and then nothing is
+-- lost, because the careful way below writes every one of these users again.
+local function sell_to_all()
+  local buyers, n, seq = {}, 0, sold_before
+  for request in string.gmatch(request_text, '[^\n]+') do
+    seq = seq + 1
+    -- A sequence has at most ten digits, so `..` keeps it exact.
+    buyers[n + 1], buyers[n + 2] = ARGV[seq - sold_before + 3], seq .. middle .. request
+    n = n + 2
+  end
+  assert(n == 2 * count, 'decide: as many request ids as users')
+  return redis.call('HSET', BUYERS, unpack(buyers)) == count
+end
+
+-- Any case: one after the other.
+local function decide_each()
+  local requests = {}
   for request in string.gmatch(request_text, '[^\n]+') do
     requests[#requests + 1] = request
   end
   assert(#requests == count, 'decide: as many request ids as users')
-end
-
-if not refusal then
-  prepare()
-end
-
-for i = 1, count do
-  local held = found[i]
-  if not held and bought_count > 0 then
-    held = bought[ARGV[i + 3]]
-  end
-  if held then
-    if not requests then
-      prepare()
-    end
-    local seq, decided_at, by = string.match(held, '^(%d+)|(%d+)|(.*)$')
-    statuses[i] = by == requests[i] and 'R' or 'D'
-    local open = '0'
-    if statuses[i] == 'R' and found[i] then
-      open = pending(tonumber(seq), decided_at)
-    end
-    receipts[#receipts + 1] = seq .. '|' .. decided_at .. '|' .. open
-  elseif refusal then
-    statuses[i] = refusal
-  else
-    local user, request = ARGV[i + 3], requests[i]
-    -- A sequence has at most ten digits, so `..` keeps it exact.
-    local value = (sold_before + bought_count + 1) .. middle .. request
-    bought[user] = value
-    buyers[2 * bought_count + 1], buyers[2 * bought_count + 2] = user, value
-    bought_count = bought_count + 1
-    statuses[i] = 'A'
-    if bought_count == sale.stock then
-      refusal = 'S'
-      sale.state, sale.end_reason = 'ENDED', 'SOLD_OUT'
-      sale.seq = sold_before + bought_count
-      note(sale, now, 'ENDED', 'SOLD_OUT')
-    end
-  end
-end
-
--- The users and the request ids of what was sold; a batch that was sold whole has them as they came.
-local function sold_text()
-  if bought_count == count then
-    return table.concat(ARGV, '\n', 4), request_text
-  end
-  local users, ids = {}, {}
+  local each, buyers, bought, users, ids = {}, {}, {}, {}, {}
   for i = 1, count do
-    if statuses[i] == 'A' then
-      users[#users + 1], ids[#ids + 1] = ARGV[i + 3], requests[i]
+    local user, request = ARGV[i + 3], requests[i]
+    local held = found[i] or bought[user]
+    if held then
+      local seq, decided_at, by = string.match(held, '^(%d+)|(%d+)|(.*)$')
+      each[i] = by == request and 'R' or 'D'
+      local open = '0'
+      if each[i] == 'R' and found[i] then
+        open = pending(tonumber(seq), decided_at)
+      end
+      receipts[#receipts + 1] = seq .. '|' .. decided_at .. '|' .. open
+    elseif refusal then
+      each[i] = refusal
+    else
+      bought_count = bought_count + 1
+      local value = (sold_before + bought_count) .. middle .. request
+      bought[user] = value
+      buyers[2 * bought_count - 1], buyers[2 * bought_count] = user, value
+      users[bought_count], ids[bought_count] = user, request
+      each[i] = 'A'
+      if bought_count == sale.stock then
+        refusal = 'S'
+        sale.state, sale.end_reason = 'ENDED', 'SOLD_OUT'
+        sale.seq = sold_before + bought_count
+        note(sale, now, 'ENDED', 'SOLD_OUT')
+      end
     end
   end
-  return table.concat(users, '\n'), table.concat(ids, '\n')
+  statuses, users_text, ids_text = table.concat(each), table.concat(users, '\n'), table.concat(ids, '\n')
+  if bought_count > 0 then
+    redis.call('HSET', BUYERS, unpack(buyers))
+  end
+end
+
+if refusal and not returning then
+  statuses = string.rep(refusal, count)
+elseif not returning and count < sale.stock and sell_to_all() then
+  statuses, bought_count = string.rep('A', count), count
+  users_text, ids_text = table.concat(ARGV, '\n', 4), request_text
+else
+  decide_each()
 end
 
 local events, outbox_id = write_changes(sale, 1, changes_before), ''
 if bought_count > 0 then
-  local users, ids = sold_text()
   sale.seq, sale.stock = sold_before + bought_count, sale.stock - bought_count
   outbox_id = outbox(now, 't', 'd', 'sale', sale.sale_id, 'at', at, 'by', ingest,
     'first', integer(sold_before + 1), 'left', integer(sale.stock + bought_count - 1), 'n', integer(bought_count),
-    'users', users, 'requests', ids)
-  redis.call('HSET', BUYERS, unpack(buyers))
+    'users', users_text, 'requests', ids_text)
 end
 for _, event in ipairs(write_changes(sale, changes_before + 1, #sale.changes)) do
   events[#events + 1] = event
@@ -141,4 +151,4 @@ end
 if bought_count > 0 or sale.changed then
   save_sale(sale, now)
 end
-return { now, sale.sale_id, table.concat(statuses), sold_before, sale.stock, outbox_id, receipts, events }
+return { now, sale.sale_id, statuses, sold_before, sale.stock, outbox_id, receipts, events }

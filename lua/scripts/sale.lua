@@ -4,8 +4,8 @@
 -- KEYS[2] sale:{SKU}:buyers   hash    user -> "sequence|decided_at_us|request_id"
 -- KEYS[3] sale:{SKU}:outbox   stream  what the log may not have yet
 --
--- Each script reads, then checks, then writes, and the outbox is written first: when Redis is out of
--- memory the first write is refused and nothing has happened.
+-- Each script reads, then checks, then writes. When Redis is out of memory it refuses a script's first
+-- write, so that nothing has happened, and none after it, so that nothing is left half done.
 --
 -- Numbers are doubles and exact up to 2^53: microseconds are until the year 2255. redis.call() takes
 -- them as they are; `..` would round them to 14 digits, so text is made with integer() alone.

@@ -29,6 +29,8 @@ pub(crate) fn spec(config: &Config) -> Result<Spec, Error> {
         // At most a second of decisions is lost in a power cut, none when the process is killed.
         ["--appendonly", "yes"],
         ["--appendfsync", "everysec"],
+        // Rewriting the file forks and takes a core: not while a sale of ordinary size is on.
+        ["--auto-aof-rewrite-min-size", "1gb"],
         ["--save", ""],
         // An evicted key would be a forgotten purchase.
         ["--maxmemory-policy", "noeviction"],
