@@ -54,6 +54,10 @@ pub(crate) async fn open_ledger(settings: &Settings) -> anyhow::Result<Ledger> {
     let mut config = flashsale_ledger::Config::new(&settings.brokers, client_id);
     config.topic_prefix.clone_from(&settings.topic_prefix);
     config.registry_url = Some(settings.schema_registry_url.clone()).filter(|url| !url.is_empty());
+    if let Some(url) = &config.registry_url {
+        // An address that is none will not become one by waiting.
+        flashsale_schemas::Registry::connect(url)?;
+    }
     connect("the schema registry", || Ledger::open(config.clone())).await
 }
 

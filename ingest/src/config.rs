@@ -21,6 +21,8 @@ pub enum Confirm {
 pub struct Config {
     /// When a winner is told: `log` or `redis`.
     pub confirm: Confirm,
+    /// How long an attempt waits for Redis' decision before it gets 503.
+    pub decide_timeout_ms: u64,
     /// How long an answer waits for the log before it becomes 202 PENDING.
     pub confirm_timeout_ms: u64,
     /// Requests between admission and answer; more get 503.
@@ -41,6 +43,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             confirm: Confirm::Log,
+            decide_timeout_ms: 5_000,
             confirm_timeout_ms: 3_000,
             in_flight_max: 10_000,
             user_interval_ms: 1_000,
@@ -56,6 +59,7 @@ impl Config {
     /// Checks what types cannot; the message names the key and the fix.
     pub fn check(&self) -> Result<(), String> {
         let positive = [
+            ("decide_timeout_ms", self.decide_timeout_ms),
             ("confirm_timeout_ms", self.confirm_timeout_ms),
             ("in_flight_max", self.in_flight_max as u64),
             ("users_max", self.users_max as u64),
@@ -69,6 +73,10 @@ impl Config {
             }
             None => Ok(()),
         }
+    }
+
+    pub(crate) fn decide_timeout(&self) -> Duration {
+        Duration::from_millis(self.decide_timeout_ms)
     }
 
     pub(crate) fn confirm_timeout(&self) -> Duration {

@@ -5,11 +5,11 @@
 //! when a key comes back with another body.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use flashsale_core::{RequestId, Sku, UserId};
+use flashsale_core::{RequestId, SaleConfig, SaleId, Sku, UserId};
 use tokio::sync::watch;
 
 use crate::{Config, hash::Generations, purchase::Answer};
@@ -19,52 +19,58 @@ type Key = (UserId, RequestId);
 #[derive(Debug, Clone)]
 struct Flight {
     sku: Sku,
+    sale_id: SaleId,
     answer: watch::Receiver<Option<Answer>>,
 }
 
 /// What is to be done with a keyed request.
 #[derive(Debug)]
-pub(crate) enum Role<'a> {
+pub(crate) enum Role {
     /// The answer is there already.
     Answered(Answer),
     /// The key was used for something else.
     Conflict,
     /// Nobody asks yet: ask, then tell the others.
-    Leader(Leader<'a>),
+    Leader(Leader),
 }
 
 /// The one that asks. Dropped without an answer, the next retry asks.
 #[derive(Debug)]
-pub(crate) struct Leader<'a> {
-    flights: &'a Flights,
+pub(crate) struct Leader {
+    flights: Arc<Mutex<Generations<Key, Flight>>>,
     key: Key,
     answer: watch::Sender<Option<Answer>>,
     answered: bool,
 }
 
+fn lock(flights: &Mutex<Generations<Key, Flight>>) -> std::sync::MutexGuard<'_, Generations<Key, Flight>> {
+    flights.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The keyed requests of late.
 #[derive(Debug)]
 pub(crate) struct Flights {
-    flights: Mutex<Generations<Key, Flight>>,
+    flights: Arc<Mutex<Generations<Key, Flight>>>,
 }
 
 impl Flights {
     pub(crate) fn new(config: &Config) -> Self {
         let ttl = Duration::from_millis(config.idempotency_ttl_ms);
-        Self { flights: Mutex::new(Generations::new(config.idempotency_keys_max, ttl)) }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Generations<Key, Flight>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { flights: Arc::new(Mutex::new(Generations::new(config.idempotency_keys_max, ttl))) }
     }
 
     /// Joins the request of the same key, waiting for its answer, or leads.
-    pub(crate) async fn join(&self, user: &UserId, key: &RequestId, sku: &Sku) -> Role<'_> {
+    pub(crate) async fn join(&self, user: &UserId, key: &RequestId, sale: &SaleConfig) -> Role {
         let key = (user.clone(), key.clone());
         loop {
             let mut flight = {
-                let mut flights = self.lock();
+                let mut flights = lock(&self.flights);
                 match flights.get(&key) {
+                    // The SKU was created again: the answer about the sale before it says nothing.
+                    Some(flight) if flight.sku == sale.sku && flight.sale_id != sale.sale_id => {
+                        flights.remove(&key);
+                        continue;
+                    }
                     Some(flight) if flight.answer.has_changed().is_err() && flight.answer.borrow().is_none() => {
                         // Its leader went away without an answer.
                         flights.remove(&key);
@@ -73,12 +79,13 @@ impl Flights {
                     Some(flight) => flight.clone(),
                     None => {
                         let (answer, receiver) = watch::channel(None);
-                        flights.insert(key.clone(), Flight { sku: sku.clone(), answer: receiver });
-                        return Role::Leader(Leader { flights: self, key, answer, answered: false });
+                        let (sku, sale_id) = (sale.sku.clone(), sale.sale_id.clone());
+                        flights.insert(key.clone(), Flight { sku, sale_id, answer: receiver });
+                        return Role::Leader(Leader { flights: self.flights.clone(), key, answer, answered: false });
                     }
                 }
             };
-            if flight.sku != *sku {
+            if flight.sku != sale.sku {
                 return Role::Conflict;
             }
             if let Ok(answer) = flight.answer.wait_for(Option::is_some).await
@@ -90,7 +97,7 @@ impl Flights {
     }
 }
 
-impl Leader<'_> {
+impl Leader {
     /// Tells the others, and keeps a final answer for later retries.
     pub(crate) fn answer(mut self, answer: &Answer) {
         if answer.is_final() {
@@ -100,20 +107,30 @@ impl Leader<'_> {
     }
 }
 
-impl Drop for Leader<'_> {
+impl Drop for Leader {
     fn drop(&mut self) {
         if !self.answered {
-            self.flights.lock().remove(&self.key);
+            lock(&self.flights).remove(&self.key);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use flashsale_core::Micros;
+
     use super::*;
 
-    fn names() -> (UserId, RequestId, Sku) {
-        (UserId::new("u").unwrap(), RequestId::new("k").unwrap(), Sku::new("A").unwrap())
+    fn names() -> (UserId, RequestId, SaleConfig) {
+        let sale = SaleConfig {
+            sale_id: SaleId::new("06C5HN3T8Q2Z").unwrap(),
+            sku: Sku::new("A").unwrap(),
+            product_name: "A".into(),
+            initial_stock: 1,
+            start: Micros(0),
+            end: Micros(1),
+        };
+        (UserId::new("u").unwrap(), RequestId::new("k").unwrap(), sale)
     }
 
     #[tokio::test]
@@ -125,8 +142,11 @@ mod tests {
         leader.answer(&Answer::SoldOut);
         assert!(matches!(waiting.await, Role::Answered(Answer::SoldOut)));
         assert!(matches!(flights.join(&user, &key, &sku).await, Role::Answered(Answer::SoldOut)));
-        let other = Sku::new("B").unwrap();
+        let other = SaleConfig { sku: Sku::new("B").unwrap(), ..sku.clone() };
         assert!(matches!(flights.join(&user, &key, &other).await, Role::Conflict));
+        // The SKU created again is another sale: nothing is known of it.
+        let again = SaleConfig { sale_id: SaleId::new("06C5HN3T8Q30").unwrap(), ..sku };
+        assert!(matches!(flights.join(&user, &key, &again).await, Role::Leader(_)));
     }
 
     #[tokio::test]

@@ -32,6 +32,8 @@ pub(crate) fn event(
         Outcome::SoldOut => (events::Outcome::SoldOut, None),
         Outcome::NotActive(reason) => (events::Outcome::SaleNotActive, Some(NotActive::as_str(*reason).to_owned())),
     };
+    let decided_by = if after.is_some() { DecidedBy::Redis } else { DecidedBy::Edge };
+    let after = after.filter(|_| *outcome != Outcome::NotActive(NotActive::SaleReplaced));
     let sale_id = outcome.receipt().map_or(about.sale_id, |receipt| &receipt.sale_id);
     let (decision_id, decided_at) = match outcome {
         // The same however often it is published, and by whom.
@@ -49,11 +51,12 @@ pub(crate) fn event(
         outcome: kind,
         reason,
         sequence: outcome.receipt().map(|receipt| signed(receipt.sequence)),
+        // Of a sale that was replaced these numbers would be its successor's.
         as_of_sequence: after.map(|(sold, _)| signed(sold)),
         remaining_stock: after.map(|(_, left)| signed(left)),
         decided_at,
         received_at: Some(about.received_at),
-        decided_by: if after.is_some() { DecidedBy::Redis } else { DecidedBy::Edge },
+        decided_by,
         ingest_id: about.ingest_id.to_owned(),
     }
 }

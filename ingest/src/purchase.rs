@@ -11,7 +11,7 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     Confirm, Service,
     batcher::{Job, Verdict},
-    idempotency::Role,
+    idempotency::{Leader, Role},
     publish::{About, event},
     request::PurchaseRequest,
 };
@@ -51,22 +51,37 @@ impl Service {
         let sale = shared.catalogue.get(&request.sku).ok_or_else(unknown)?;
         let answer = match &request.key {
             None => self.ask(&request.user, self.new_request_id(), &sale).await?,
-            Some(key) => match shared.flights.join(&request.user, key, &request.sku).await {
+            Some(key) => match shared.flights.join(&request.user, key, &sale.config).await {
                 Role::Answered(answer) => answer,
                 Role::Conflict => {
                     let message = "This Idempotency-Key was used with another body. Use a new one.";
                     let status = axum::http::StatusCode::CONFLICT;
                     return Err(ApiError::new(status, "IDEMPOTENCY_KEY_REUSED", message));
                 }
-                Role::Leader(leader) => {
-                    let answer = self.ask(&request.user, key.clone(), &sale).await?;
-                    leader.answer(&answer);
-                    answer
-                }
+                Role::Leader(leader) => self.lead(leader, &request.user, key, &sale).await?,
             },
         };
         shared.metrics.answered(&answer);
         Ok(answer)
+    }
+
+    /// Asks in a task of its own: a client that hangs up must not take the answer of its retries along.
+    async fn lead(
+        &self,
+        leader: Leader,
+        user: &UserId,
+        key: &RequestId,
+        sale: &Arc<SaleStatus>,
+    ) -> Result<Answer, ApiError> {
+        let (service, user, key, sale) = (self.clone(), user.clone(), key.clone(), sale.clone());
+        let asking = self.shared().tasks.spawn(async move {
+            let answer = service.ask(&user, key, &sale).await;
+            if let Ok(answer) = &answer {
+                leader.answer(answer);
+            }
+            answer
+        });
+        asking.await.unwrap_or_else(|_| Err(ApiError::internal()))
     }
 
     async fn ask(&self, user: &UserId, request_id: RequestId, sale: &Arc<SaleStatus>) -> Result<Answer, ApiError> {
@@ -85,7 +100,9 @@ impl Service {
             crate::metrics::refused("batcher");
             ApiError::unavailable(1)
         })?;
-        let Ok(Ok(verdict)) = verdict.await else {
+        // One who is no longer waited for is not sold anything either, unless the script is running.
+        let deadline = began + shared.config.decide_timeout();
+        let Ok(Ok(Ok(verdict))) = tokio::time::timeout_at(deadline, verdict).await else {
             crate::metrics::refused("undecided");
             return Err(ApiError::unavailable(1));
         };

@@ -184,6 +184,10 @@ impl Service {
                 () = shutdown.cancelled() => break,
                 _ = ticks.tick() => self.shared.admission.keep(),
             }
+            if self.shared.ledger.producer().is_fatal() {
+                tracing::error!("the producer gave up for good; stopping, so that a new one can begin");
+                break;
+            }
             if round.is_multiple_of(FORGET_EVERY) {
                 self.shared.admission.forget_users();
                 self.forget_batchers();

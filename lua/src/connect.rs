@@ -42,6 +42,9 @@ impl fmt::Debug for HotState {
     }
 }
 
+/// A host that acknowledges nothing for this long is gone, and the connection is made anew. The kernel by
+/// itself would hope for a quarter of an hour.
+const DEAD_AFTER: Duration = Duration::from_secs(5);
 /// Redis 7 brought stream ids of the form `<ms>-*`, which the outbox needs.
 const MAJOR_VERSION_MIN: u32 = 7;
 
@@ -71,7 +74,7 @@ impl HotState {
             .as_str()
             .into_connection_info()
             .map_err(Error::redis("read the address"))?
-            .set_tcp_settings(TcpSettings::default().set_nodelay(true));
+            .set_tcp_settings(TcpSettings::default().set_nodelay(true).set_user_timeout(DEAD_AFTER));
         let client = Client::open(info).map_err(Error::redis("read the address"))?;
         let mut connection =
             ConnectionManager::new_with_config(client, settings).await.map_err(Error::redis("connect"))?;

@@ -53,7 +53,11 @@ impl HotState {
             .query_async(&mut self.connection.clone())
             .await
             .map_err(Error::redis("read the outbox"))?;
-        entries.iter().map(|(id, fields)| read(sku, id, fields)).collect()
+        // One entry that cannot be read must not hold up the others; it stays, and is seen in the metrics.
+        let readable = entries.iter().filter_map(|(id, fields)| {
+            read(sku, id, fields).map_err(|error| tracing::error!(%sku, id, %error, "unreadable outbox entry")).ok()
+        });
+        Ok(readable.collect())
     }
 
     /// How many entries the outbox of a sale holds.

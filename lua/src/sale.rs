@@ -130,6 +130,8 @@ impl HotState {
 
     /// Removes a sale with its buyers.
     pub async fn delete(&self, sku: &Sku, sale: &SaleId) -> Result<ChangedSale> {
+        // The relay may have let go of a sale that ended long ago; the removal is its business again.
+        self.watch(sku).await?;
         self.change(&script::DELETE, sku, &[sale.to_string()]).await
     }
 

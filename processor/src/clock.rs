@@ -64,8 +64,16 @@ impl Service {
     }
 
     async fn tick(&self) -> flashsale_lua::Result<()> {
+        let mut failed = None;
         for sku in self.hot.open_sales().await? {
-            let changed = self.hot.transition(&sku).await?;
+            let changed = match self.hot.transition(&sku).await {
+                Ok(changed) => changed,
+                Err(error) => {
+                    // The next sale may do better.
+                    failed = Some(error);
+                    continue;
+                }
+            };
             for change in &changed.changes {
                 let config = &change.status.config;
                 let due = if change.change == Change::Started { config.start } else { config.end };
@@ -77,6 +85,6 @@ impl Service {
                 tokio::spawn(async move { publish_changes(&ledger, &hot, &changed.changes).await });
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }

@@ -63,11 +63,18 @@ impl Service {
         // One that fails takes the others along: the supervisor restarts all.
         let stop = shutdown.child_token();
         let _guard = stop.clone().drop_guard();
-        let (clock, relay, status) = tokio::join!(self.clock.run(stop.clone()), self.relay.run(stop.clone()), async {
-            let result = self.status.run(stop.clone()).await;
-            stop.cancel();
-            result
-        },);
+        let (clock, relay, status) = tokio::join!(
+            self.clock.run(stop.clone()),
+            async {
+                self.relay.run(stop.clone()).await;
+                stop.cancel();
+            },
+            async {
+                let result = self.status.run(stop.clone()).await;
+                stop.cancel();
+                result
+            },
+        );
         let ((), ()) = (clock, relay);
         status
     }

@@ -12,14 +12,17 @@ use flashsale_ledger::Ledger;
 use flashsale_lua::{Entry, HotState, OutboxEntry};
 use flashsale_schemas::events::{DecidedBy, Outcome, PurchaseDecision, accepted_id};
 use flashsale_streaming::Delivery;
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
 
-/// Entries that one round takes from one sale.
-const ENTRIES_MAX: usize = 200;
+/// Entries that are published and settled together.
+const ENTRIES_MAX: usize = 500;
+/// Sales that are looked at together.
+const SALES_AT_ONCE: usize = 16;
 /// After its end a sale is looked after this much longer, for late outbox entries.
 const LET_GO_AFTER: Duration = Duration::from_secs(10);
 
@@ -37,6 +40,12 @@ impl Default for Config {
     fn default() -> Self {
         Self { poll_ms: 250, due_ms: 2_000 }
     }
+}
+
+/// What one look at an outbox found.
+struct Look {
+    entries: u64,
+    oldest: Duration,
 }
 
 /// The outbox relay.
@@ -65,6 +74,10 @@ impl Service {
                 () = shutdown.cancelled() => return,
                 _ = ticks.tick() => {}
             }
+            if self.ledger.producer().is_fatal() {
+                tracing::error!("the producer gave up for good; stopping, so that a new one can begin");
+                return;
+            }
             let round = tokio::select! {
                 () = shutdown.cancelled() => return,
                 round = self.round() => round,
@@ -79,30 +92,52 @@ impl Service {
         }
     }
 
+    /// One look at every open sale, several at a time; a sale that fails or waits does not hold up others.
     async fn round(&mut self) -> flashsale_lua::Result<()> {
+        let due_us = i64::try_from(self.config.due_ms).unwrap_or(i64::MAX).saturating_mul(1_000);
         let now = self.hot.now().await?;
+        let skus = self.hot.open_sales().await?;
+        let relay = &*self;
+        let looks: Vec<(Sku, flashsale_lua::Result<Look>)> = stream::iter(skus)
+            .map(|sku| async move {
+                let look = relay.relay(&sku, now, Micros(now.0.saturating_sub(due_us))).await;
+                (sku, look)
+            })
+            .buffer_unordered(SALES_AT_ONCE)
+            .collect()
+            .await;
         let (mut entries, mut oldest) = (0, Duration::ZERO);
-        for sku in self.hot.open_sales().await? {
-            let waiting = self.hot.outbox(&sku, ENTRIES_MAX).await?;
-            entries += self.hot.outbox_len(&sku).await?;
-            if let Some(first) = waiting.first() {
-                oldest = oldest.max(now.since(first.at));
-            }
-            let due = Micros(now.0 - i64::try_from(self.config.due_ms).unwrap_or(i64::MAX).saturating_mul(1_000));
-            let due: Vec<OutboxEntry> = waiting.into_iter().take_while(|entry| entry.at <= due).collect();
-            if due.is_empty() {
-                self.let_go_when_over(&sku).await?;
-            } else {
-                self.quiet.remove(&sku);
-                self.publish(&sku, &due).await?;
+        let mut failed = None;
+        for (sku, look) in looks {
+            match look {
+                Ok(look) => {
+                    entries += look.entries;
+                    oldest = oldest.max(look.oldest);
+                    self.let_go_when_over(&sku, look.entries == 0).await?;
+                }
+                Err(error) => failed = Some(error),
             }
         }
         metrics::outbox(entries, oldest);
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
-    /// Publishes entries in order; those of an acknowledged round are settled.
-    async fn publish(&self, sku: &Sku, due: &[OutboxEntry]) -> flashsale_lua::Result<()> {
+    /// Relays what is due of one sale, until nothing is.
+    async fn relay(&self, sku: &Sku, now: Micros, due: Micros) -> flashsale_lua::Result<Look> {
+        loop {
+            let waiting = self.hot.outbox(sku, ENTRIES_MAX).await?;
+            let oldest = waiting.first().map_or(Duration::ZERO, |first| now.since(first.at));
+            let full = waiting.len() == ENTRIES_MAX;
+            let due: Vec<OutboxEntry> = waiting.into_iter().take_while(|entry| entry.at <= due).collect();
+            let more = full && due.len() == ENTRIES_MAX;
+            if !due.is_empty() && !self.publish(sku, &due).await? || !more {
+                return Ok(Look { entries: self.hot.outbox_len(sku).await?, oldest });
+            }
+        }
+    }
+
+    /// Publishes entries in order and settles them; returns whether the log acknowledged them.
+    async fn publish(&self, sku: &Sku, due: &[OutboxEntry]) -> flashsale_lua::Result<bool> {
         let delivery = Delivery::begin();
         let mut records = 0;
         for entry in due {
@@ -120,7 +155,7 @@ impl Service {
         delivery.seal();
         if delivery.wait().await.is_err() {
             tracing::warn!(%sku, records, "relayed records were not acknowledged; next round again");
-            return Ok(());
+            return Ok(false);
         }
         let ids: Vec<String> = due.iter().map(|entry| entry.id.clone()).collect();
         let settled = self.hot.settle(sku, &ids).await?;
@@ -128,7 +163,7 @@ impl Service {
             metrics::relayed(records);
             tracing::info!(%sku, records, settled, "relayed");
         }
-        Ok(())
+        Ok(true)
     }
 
     fn send_units(&self, delivery: &Arc<Delivery>, sku: &Sku, ingest_id: &str, units: &[Sold], remaining: u64) {
@@ -157,9 +192,8 @@ impl Service {
     }
 
     /// Lets go of a sale that has ended, or is gone, once its outbox has been empty for a while.
-    async fn let_go_when_over(&mut self, sku: &Sku) -> flashsale_lua::Result<()> {
-        let over = self.hot.snapshot(sku).await?.is_none_or(|sale| sale.state == SaleState::Ended);
-        if !over || self.hot.outbox_len(sku).await? > 0 {
+    async fn let_go_when_over(&mut self, sku: &Sku, empty: bool) -> flashsale_lua::Result<()> {
+        if !empty || self.hot.snapshot(sku).await?.is_some_and(|sale| sale.state != SaleState::Ended) {
             self.quiet.remove(sku);
             return Ok(());
         }

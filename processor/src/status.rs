@@ -58,6 +58,8 @@ struct Fold {
     /// The last record of each key in the topic; none after a tombstone.
     published: HashMap<Sku, Option<SaleStatus>>,
     dirty: HashSet<Sku>,
+    /// The last sale of a SKU that was removed: late snapshots of it are ghosts.
+    removed: HashMap<Sku, SaleId>,
     /// Units of sales whose creation was not read yet: the other topic may be a moment behind.
     early: HashMap<SaleId, (u64, Micros)>,
 }
@@ -83,6 +85,9 @@ impl Fold {
 
     fn absorb(&mut self, status: &SaleStatus) {
         let sku = &status.config.sku;
+        if self.removed.get(sku).is_some_and(|removed| status.config.sale_id <= *removed) {
+            return;
+        }
         let news = match self.known.get_mut(sku) {
             Some(known) => known.absorb(status),
             None => self.known.insert(sku.clone(), status.clone()).is_none(),
@@ -100,14 +105,25 @@ impl Fold {
         self.published.insert(sku.clone(), record.cloned());
         if let Some(record) = record {
             self.absorb(record);
-            if self.known.get(sku).is_none_or(|known| !known.is_news_to(record)) {
-                self.dirty.remove(sku);
-                return;
-            }
         }
-        if self.known.contains_key(sku) {
+        let right = match (self.known.get(sku), record) {
+            (Some(known), Some(record)) => !known.is_news_to(record) && known.config.sale_id == record.config.sale_id,
+            (None, None) => true,
+            _ => false,
+        };
+        if right {
+            self.dirty.remove(sku);
+        } else {
             self.dirty.insert(sku.clone());
         }
+    }
+
+    fn remove(&mut self, sku: &Sku, sale: SaleId) {
+        if self.known.get(sku).is_some_and(|known| known.config.sale_id <= sale) {
+            self.known.remove(sku);
+            self.dirty.insert(sku.clone());
+        }
+        self.removed.insert(sku.clone(), sale);
     }
 }
 
@@ -132,7 +148,11 @@ impl Flusher {
                 match fold.known.get(sku) {
                     Some(status) => self.ledger.send_status(&delivery, status),
                     None if matches!(fold.published.get(sku), Some(None)) => {}
-                    None => self.ledger.send_tombstone(&delivery, sku),
+                    None => {
+                        if let Some(sale) = fold.removed.get(sku) {
+                            self.ledger.send_tombstone(&delivery, sku, sale);
+                        }
+                    }
                 }
             }
             dirty
@@ -187,6 +207,8 @@ impl Service {
             () = shutdown.cancelled() => return Ok(()),
             () = async { tokio::join!(_statuses.caught_up(), events.caught_up()); } => {}
         }
+        // Before anything is published: what was removed must not come back.
+        take_events(&fold, &events);
         let flusher = Flusher { fold, ledger: self.ledger.clone(), turn: Arc::default() };
         let publishing = self.publish(&flusher, &events, shutdown.clone());
         let watching = self.watch(&events, shutdown.clone());
@@ -258,10 +280,12 @@ fn take_events(fold: &SharedFold, events: &SaleView) {
     for status in events.all() {
         fold.absorb(&status);
     }
-    let gone: Vec<Sku> = fold.known.keys().filter(|sku| events.get(sku).is_none()).cloned().collect();
-    for sku in gone {
-        fold.known.remove(&sku);
-        fold.dirty.insert(sku);
+    // Explicitly removed, not just unknown: the topics are read at different speeds.
+    let known: Vec<Sku> = fold.known.keys().cloned().collect();
+    for sku in known {
+        if let Some(sale) = events.removed(&sku) {
+            fold.remove(&sku, sale);
+        }
     }
 }
 

@@ -90,8 +90,8 @@ async fn stand_in(ledger: Ledger, events: SaleView) {
         for sale in sales.values().filter(|sale| told.get(&sale.config.sku) != Some(sale)) {
             ledger.send_status(&delivery, sale);
         }
-        for gone in told.keys().filter(|sku| !sales.contains_key(*sku)) {
-            ledger.send_tombstone(&delivery, gone);
+        for gone in told.values().filter(|sale| !sales.contains_key(&sale.config.sku)) {
+            ledger.send_tombstone(&delivery, &gone.config.sku, &gone.config.sale_id);
         }
         told = sales;
         delivery.seal();

@@ -14,7 +14,7 @@ use flashsale_schemas::{
 use flashsale_streaming::{Record, View, ViewConfig};
 use tokio::{runtime::Handle, sync::watch};
 
-use crate::{Error, Ledger};
+use crate::{Error, Ledger, scribe::TOMBSTONE_SALE_ID};
 
 #[derive(Debug, Default)]
 struct Table {
@@ -37,14 +37,17 @@ impl Table {
         }
     }
 
-    fn remove(&mut self, sku: &Sku, sale: Option<SaleId>) -> bool {
-        let known = self.sales.get(sku).map(|status| status.config.sale_id.clone());
-        let Some(gone) = sale.or_else(|| known.clone()) else { return false };
-        let removed = self.removed.entry(sku.clone()).or_insert_with(|| gone.clone());
-        if gone > *removed {
-            removed.clone_from(&gone);
+    /// Takes a sale out, and every older one of its SKU; returns whether the table changed.
+    fn remove(&mut self, sku: &Sku, sale: SaleId) -> bool {
+        let gone = self.sales.get(sku).is_some_and(|known| known.config.sale_id <= sale);
+        if gone {
+            self.sales.remove(sku);
         }
-        known.is_some_and(|known| known <= gone) && self.sales.remove(sku).is_some()
+        let removed = self.removed.entry(sku.clone()).or_insert_with(|| sale.clone());
+        if sale > *removed {
+            *removed = sale;
+        }
+        gone
     }
 }
 
@@ -60,6 +63,11 @@ impl SaleView {
     /// Looks one sale up.
     pub fn get(&self, sku: &Sku) -> Option<Arc<SaleStatus>> {
         self.table.read().unwrap_or_else(PoisonError::into_inner).sales.get(sku).cloned()
+    }
+
+    /// The last sale of `sku` that was removed, if any.
+    pub fn removed(&self, sku: &Sku) -> Option<SaleId> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).removed.get(sku).cloned()
     }
 
     /// Every sale, in no order.
@@ -110,7 +118,7 @@ impl Ledger {
         self.follow(name, Topic::SaleEvents, decoder, |table, _, event| match event {
             Some(event) if event.kind == ChangeKind::Deleted => {
                 let (Ok(sku), Ok(sale)) = (Sku::new(&event.sku), SaleId::new(&event.sale_id)) else { return false };
-                table.remove(&sku, Some(sale))
+                table.remove(&sku, sale)
             }
             Some(event) => match SaleStatus::try_from(&event) {
                 Ok(status) => table.note(status),
@@ -128,7 +136,7 @@ impl Ledger {
         mut seen: impl FnMut(&Sku, Option<&SaleStatus>) + Send + 'static,
     ) -> Result<SaleView, Error> {
         let decoder = self.decoder::<SaleStatusRecord>().await?;
-        self.follow(name, Topic::SaleStatus, decoder, move |table, sku, record| match record {
+        self.follow(name, Topic::SaleStatus, decoder, move |table, tombstone, record| match record {
             Some(record) => match SaleStatus::try_from(&record) {
                 Ok(status) => {
                     seen(&status.config.sku, Some(&status));
@@ -137,9 +145,9 @@ impl Ledger {
                 Err(error) => unreadable(&error),
             },
             None => {
-                let Some(sku) = sku else { return false };
+                let Some((sku, sale)) = tombstone else { return false };
                 seen(sku, None);
-                table.remove(sku, None)
+                table.remove(sku, sale.clone())
             }
         })
     }
@@ -149,7 +157,7 @@ impl Ledger {
         name: &str,
         topic: Topic,
         decoder: Decoder<T>,
-        mut apply: impl FnMut(&mut Table, Option<&Sku>, Option<T>) -> bool + Send + 'static,
+        mut apply: impl FnMut(&mut Table, Option<&(Sku, SaleId)>, Option<T>) -> bool + Send + 'static,
     ) -> Result<SaleView, Error> {
         let table = Arc::new(RwLock::new(Table::default()));
         let (changed, changes) = watch::channel(0);
@@ -160,10 +168,10 @@ impl Ledger {
             move |record| {
                 // The decoder looks unknown schemas up on this runtime.
                 let _guard = runtime.enter();
-                let sku = record.key.as_deref().and_then(|key| Sku::new(std::str::from_utf8(key).ok()?).ok());
+                let tombstone = if record.payload.is_none() { tombstone(&record) } else { None };
                 let Ok(event) = decode(&decoder, &record) else { return };
                 let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
-                if apply(&mut table, sku.as_ref(), event) {
+                if apply(&mut table, tombstone.as_ref(), event) {
                     drop(table);
                     changed.send_modify(|version| *version += 1);
                 }
@@ -172,6 +180,15 @@ impl Ledger {
         .map_err(Error::Streaming)?;
         Ok(SaleView { table, changes, view: Arc::new(view) })
     }
+}
+
+/// Which sale a tombstone removes: its key is the SKU, a header names the sale, so that a late one does not
+/// take away the next sale of the SKU.
+fn tombstone(record: &Record) -> Option<(Sku, SaleId)> {
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    let sku = Sku::new(text(record.key.as_deref()?)?).ok()?;
+    let (_, sale) = record.headers.iter().find(|(name, _)| name == TOMBSTONE_SALE_ID)?;
+    Some((sku, SaleId::new(text(sale)?).ok()?))
 }
 
 /// Decodes a record of a view, however long its schema takes to arrive; a bad one is reported and left out.

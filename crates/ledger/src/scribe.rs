@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flashsale_core::{Micros, SaleStatus, Sku, decision::Change};
+use flashsale_core::{Micros, SaleId, SaleStatus, Sku, decision::Change};
 use flashsale_schemas::{
     EncodeError, Encoder, Event, Topic,
     events::{ChangeKind, PurchaseDecision, SaleEvent, SaleStatusRecord, event_id},
@@ -10,6 +10,9 @@ use flashsale_schemas::{
 use flashsale_streaming::{Delivery, NotDelivered};
 
 use crate::Ledger;
+
+/// Header of a tombstone in `sale-status`: the sale that is gone.
+pub(crate) const TOMBSTONE_SALE_ID: &str = "sale_id";
 
 /// Id of a refusal: `number` is the attempt's within one start of one ingest instance.
 pub fn refusal_id(ingest_id: &str, number: u64) -> String {
@@ -20,7 +23,10 @@ impl Ledger {
     fn send<T: Event>(&self, delivery: &Arc<Delivery>, encoder: &Encoder<T>, key: &[u8], event: &T) {
         match encoder.encode(event) {
             Ok(record) => self.producer.send(delivery, self.topic(T::TOPIC), key, Some(&record), &[]),
-            Err(error) => unwritable(&error),
+            Err(error) => {
+                unwritable(&error);
+                delivery.fail();
+            }
         }
     }
 
@@ -71,9 +77,10 @@ impl Ledger {
         self.send(delivery, &self.encoders.status, status.config.sku.as_str().as_bytes(), &record);
     }
 
-    /// Queues the word that a SKU has no sale any more.
-    pub fn send_tombstone(&self, delivery: &Arc<Delivery>, sku: &Sku) {
-        self.producer.send(delivery, self.topic(Topic::SaleStatus), sku.as_str().as_bytes(), None, &[]);
+    /// Queues the word that a sale, and with it its SKU's status, is gone.
+    pub fn send_tombstone(&self, delivery: &Arc<Delivery>, sku: &Sku, sale: &SaleId) {
+        let header = (TOMBSTONE_SALE_ID.to_owned(), sale.as_str().as_bytes().to_vec());
+        self.producer.send(delivery, self.topic(Topic::SaleStatus), sku.as_str().as_bytes(), None, &[header]);
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn headers(record: &Record, rejection: &Rejection, consumer: &str) ->
         ("dlq.offset", record.position.offset.to_string()),
         ("dlq.class", rejection.class.to_owned()),
         ("dlq.message", rejection.message.chars().take(1_000).collect()),
-        ("dlq.attempts", (attempts + 1).to_string()),
+        ("dlq.attempts", attempts.saturating_add(1).to_string()),
         ("dlq.first_seen_ms", first_seen),
         ("dlq.last_seen_ms", now),
         ("dlq.consumer", consumer.to_owned()),

@@ -7,7 +7,10 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -53,6 +56,8 @@ struct Shared {
     /// Read but not yet handed over, because the pipeline is behind.
     waiting: Mutex<Vec<Record>>,
     stop: CancellationToken,
+    /// Whether the partitions are paused. The client remembers that of a partition also while others own it.
+    paused: AtomicBool,
     /// Why the callbacks stopped the source.
     reason: Mutex<Option<String>>,
 }
@@ -123,7 +128,10 @@ impl Context {
                 tracing::error!(%error, %partition, "start offset");
             }
         }
-        if let Err(error) = consumer.incremental_assign(&begin) {
+        let paused = self.shared.paused.load(Ordering::Relaxed);
+        let assigned = consumer.incremental_assign(&begin);
+        let result = assigned.and_then(|()| if paused { consumer.pause(&begin) } else { consumer.resume(&begin) });
+        if let Err(error) = result {
             tracing::error!(%error, "assign");
         }
     }
@@ -184,7 +192,6 @@ fn commit(consumer: &BaseConsumer<Context>, shared: &Shared, mode: CommitMode) {
 }
 
 fn poll_until_stopped(consumer: &BaseConsumer<Context>, shared: &Shared, data: &mpsc::Sender<Vec<Record>>) -> Error {
-    let mut paused = false;
     let mut behind_since: Option<Instant> = None;
     let mut topics = HashSet::new();
     while !shared.stop.is_cancelled() {
@@ -204,9 +211,8 @@ fn poll_until_stopped(consumer: &BaseConsumer<Context>, shared: &Shared, data: &
             std::thread::sleep(Duration::from_millis(1));
             continue;
         }
-        if behind != paused {
+        if shared.paused.swap(behind, Ordering::Relaxed) != behind {
             set_paused(consumer, behind);
-            paused = behind;
         }
         let mut wait = POLL;
         let room = if behind { 1 } else { CHUNK_MAX };
@@ -259,6 +265,7 @@ impl KafkaSource {
             to_commit: Mutex::default(),
             waiting: Mutex::default(),
             stop: CancellationToken::new(),
+            paused: AtomicBool::new(false),
             reason: Mutex::default(),
         });
         let (control_tx, control) = mpsc::channel(8);

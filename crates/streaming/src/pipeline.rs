@@ -62,6 +62,9 @@ pub struct Pipeline<S, F, K: Sink> {
     owned: HashMap<Partition, i64>,
     /// Next offset to read after the last write.
     done: HashMap<Partition, i64>,
+    /// Partitions that were taken away since the records in hand arrived. Even when they come back at
+    /// once, what is in hand is from before: it is read again from where they begin now.
+    lost: HashSet<Partition>,
 }
 
 impl<S, F, K: Sink> std::fmt::Debug for Pipeline<S, F, K> {
@@ -89,6 +92,7 @@ where
             write_at: None,
             owned: HashMap::new(),
             done: HashMap::new(),
+            lost: HashSet::new(),
         }
     }
 
@@ -105,6 +109,7 @@ where
 
     async fn consume(&mut self, shutdown: &CancellationToken) -> Result<(), Error> {
         loop {
+            self.lost.clear();
             let write_at = self.write_at.unwrap_or_else(Instant::now);
             let step = tokio::select! {
                 biased;
@@ -132,9 +137,13 @@ where
                 Ok(())
             }
             SourceEvent::Control(Control::Revoked(partitions, reply)) => {
-                self.write(shutdown).await?;
-                self.release(&partitions, reply);
-                Ok(())
+                // One try: waiting longer could outlast the revocation, and then release partitions that
+                // had come back meanwhile.
+                if self.try_write().await {
+                    self.release(&partitions, reply);
+                    return Ok(());
+                }
+                self.control(Control::Revoked(partitions, reply), shutdown).await
             }
             SourceEvent::Control(control) => self.control(control, shutdown).await,
             SourceEvent::Stopped(error) => Err(Interrupted::Stopped(error)),
@@ -148,7 +157,7 @@ where
         let outcome = loop {
             // Not ours any more, or read twice around a rebalance.
             match self.owned.get(&partition) {
-                Some(next) if record.position.offset >= *next => {}
+                Some(next) if record.position.offset >= *next && !self.lost.contains(&partition) => {}
                 _ => return Ok(()),
             }
             match (self.stage)(&record) {
@@ -188,7 +197,8 @@ where
         shutdown: &CancellationToken,
     ) -> Result<bool, Interrupted> {
         let mut tries = 0;
-        while self.owned.contains_key(&record.position.partition) {
+        let partition = &record.position.partition;
+        while self.owned.contains_key(partition) && !self.lost.contains(partition) {
             match self.dead_letters.bury(record, rejection).await {
                 Ok(()) => {
                     let Rejection { class, message } = rejection;
@@ -217,17 +227,32 @@ where
     }
 
     async fn write_once_for_stop(&mut self) {
+        if !self.try_write().await {
+            tracing::warn!(consumer = self.config.name, "last batch left for the next start");
+        }
+    }
+
+    /// Writes the batch if that works at once; returns whether nothing is left to write.
+    async fn try_write(&mut self) -> bool {
         if self.batch.spans.is_empty() {
-            return;
+            return true;
         }
         match self.sink.write(&self.batch).await {
-            Ok(written) => self.written(&written),
-            Err(error) => tracing::warn!(consumer = self.config.name, ?error, "last batch left for the next start"),
+            Ok(written) => {
+                self.written(&written);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(consumer = self.config.name, ?error, "not written before the partitions went");
+                false
+            }
         }
     }
 
     fn written(&mut self, written: &crate::Written) {
         let batch = std::mem::take(&mut self.batch);
+        self.batch_records = 0;
+        self.write_at = None;
         for (partition, span) in &batch.spans {
             let counts = written.get(partition).copied().unwrap_or_default();
             metrics::accounted(&self.config.name, partition, span, &counts);
@@ -323,6 +348,7 @@ where
         let mut done = HashMap::new();
         for partition in partitions {
             self.owned.remove(partition);
+            self.lost.insert(partition.clone());
             if let Some(next) = self.done.remove(partition) {
                 done.insert(partition.clone(), next);
             }

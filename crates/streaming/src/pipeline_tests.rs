@@ -97,6 +97,7 @@ impl Running {
         sink.down.store(down, Ordering::SeqCst);
         let (source, conductor) = LocalSource::new(&log);
         let mut settings = PipelineConfig::new("test");
+        settings.batch_max = 3;
         settings.linger = Duration::from_millis(2);
         settings.backoff_min = Duration::from_millis(2);
         settings.backoff_max = Duration::from_millis(10);
@@ -191,6 +192,25 @@ async fn f_16_a_revocation_during_an_outage_forgets_and_answers_at_once() {
     run.conductor.assign(&[partition(0)]).await;
     run.until("b once", |run| run.log.committed(&partition(0)) == Some(2)).await;
     assert_eq!(run.stop().await.1.texts(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn f_16_i_10_a_partition_that_leaves_and_returns_during_an_outage_is_read_again_whole() {
+    let run = Running::start(&["a"], false).await;
+    run.until("first", |run| run.log.committed(&partition(0)) == Some(1)).await;
+    run.sink.down.store(true, Ordering::SeqCst);
+    let before = *run.sink.tries.lock().unwrap();
+    // More than one chunk of the source and, with a batch of three, a write in the middle of a chunk.
+    for n in 0..20 {
+        run.log.append(&partition(0), format!("n{n}"));
+    }
+    run.until("a failed try", |run| *run.sink.tries.lock().unwrap() > before).await;
+    assert_eq!(run.conductor.revoke(&[partition(0)]).await.unwrap().get(&partition(0)), Some(&1));
+    run.conductor.assign(&[partition(0)]).await;
+    run.sink.down.store(false, Ordering::SeqCst);
+    run.until("all committed", |run| run.log.committed(&partition(0)) == Some(21)).await;
+    let expected: Vec<String> = std::iter::once("a".to_owned()).chain((0..20).map(|n| format!("n{n}"))).collect();
+    assert_eq!(run.stop().await.1.texts(), expected, "nothing is left out, nothing written twice");
 }
 
 #[tokio::test]

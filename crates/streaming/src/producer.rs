@@ -72,6 +72,11 @@ impl Delivery {
         self.finish_one(true);
     }
 
+    /// Notes that something which belongs to the batch could not even be queued.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
     fn finish_one(&self, delivered: bool) {
         if !delivered {
             self.failed.store(true, Ordering::Release);

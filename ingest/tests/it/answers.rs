@@ -107,6 +107,37 @@ async fn f_3_ten_retries_at_once_with_one_key_get_one_unit_and_one_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f_3_a_first_client_that_hangs_up_does_not_cost_its_retries_the_answer() {
+    let shop = Shop::open().await;
+    shop.sale("A", 5, -1_000, 60_000).await;
+    // The limit of one attempt a second is on: retries with the key must not need another.
+    let edge = shop.edge(Config::default()).await;
+    let hung_up = tokio::time::timeout(std::time::Duration::from_micros(1), buy(&edge, "u", Some("k"), "A")).await;
+    assert!(hung_up.is_err(), "the client left before the answer");
+    for _ in 0..3 {
+        let retry = buy(&edge, "u", Some("k"), "A").await;
+        assert_eq!((retry.status, retry.code()), (200, ""), "{}", retry.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sku_that_is_sold_again_does_not_answer_with_the_sale_before() {
+    let shop = Shop::open().await;
+    let first = shop.sale("A", 1, -1_000, 60_000).await;
+    let edge = shop.edge(unlimited()).await;
+    let before = buy(&edge, "u", Some("k"), "A").await;
+    let deleted = shop.hot.delete(&first.sku, &first.sale_id).await.unwrap();
+    shop.ledger.publish_changes(deleted.changes.iter().map(|c| (c.change, &c.status))).await.unwrap();
+    shop.sale("A", 1, -1_000, 60_000).await;
+    let after = wait_until(PATIENCE, "the edge to know the new sale", async || {
+        let answer = buy(&edge, "u", Some("k"), "A").await;
+        (answer.status == 200 && answer.body != before.body).then_some(answer)
+    })
+    .await;
+    assert_ne!(after.purchase_no(), "", "a unit of the new sale");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_the_end_losers_are_refused_at_the_edge_and_buyers_still_get_their_receipt() {
     let shop = Shop::open().await;
     shop.sale("A", 1, -1_000, 60_000).await;

@@ -52,7 +52,9 @@ const SCHEMA_NOT_FOUND: u32 = 40403;
 
 impl Client {
     pub(super) fn new(url: &str) -> Result<Self, RegistryError> {
-        let bad = |problem: String| RegistryError::Address { url: url.to_owned(), problem };
+        // A password may stand in front of the host; it has no business in a log.
+        let shown = url.rsplit('@').next().unwrap_or_default().to_owned();
+        let bad = |problem: String| RegistryError::Address { url: shown.clone(), problem };
         let uri: Uri = url.parse().map_err(|error| bad(format!("{error}")))?;
         if uri.scheme() != Some(&Scheme::HTTP) || uri.query().is_some() {
             return Err(bad("it must look like http://host:port".to_owned()));
