@@ -49,14 +49,15 @@ fn batches(prefix: &str) -> Vec<Vec<Attempt>> {
     all.chunks(ATTEMPTS_MAX).map(<[Attempt]>::to_vec).collect()
 }
 
-/// Attempts a second, and how many were accepted. Accepted batches are settled as ingest does.
-async fn measure(url: &str, config: &SaleConfig, prefix: &str) -> (f64, usize) {
+/// Attempts a second, how many were accepted, and the server's share of a core. Accepted batches are
+/// settled as ingest does.
+async fn measure(url: &str, pid: u32, config: &SaleConfig, prefix: &str) -> (f64, usize, f64) {
     let work = Arc::new(tokio::sync::Mutex::new(batches(prefix)));
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         connections.push(connect(url).await);
     }
-    let began = Instant::now();
+    let (cpu, began) = (cpu_seconds(pid), Instant::now());
     let tasks: Vec<_> = connections
         .into_iter()
         .map(|hot| {
@@ -83,7 +84,17 @@ async fn measure(url: &str, config: &SaleConfig, prefix: &str) -> (f64, usize) {
     for task in tasks {
         accepted += task.await.expect("no panic");
     }
-    (ATTEMPTS as f64 / began.elapsed().as_secs_f64(), accepted)
+    let seconds = began.elapsed().as_secs_f64();
+    (ATTEMPTS as f64 / seconds, accepted, (cpu_seconds(pid) - cpu) / seconds)
+}
+
+/// CPU seconds that a process has used.
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the server runs");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("a name in brackets").split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>().expect("user ticks") + fields[12].parse::<f64>().expect("system ticks");
+    // Linux counts in hundredths.
+    ticks / 100.0
 }
 
 fn redis_benchmark(url: &str) -> f64 {
@@ -110,14 +121,17 @@ fn main() {
         let url = server.url().to_owned();
         let hot = connect(&url).await;
         let (mut sets, mut accepted, mut sold_out) = (Vec::new(), Vec::new(), Vec::new());
+        let mut busy = [Vec::new(), Vec::new()];
         for round in 0..ROUNDS {
             sets.push(redis_benchmark(&url));
             let open = sale(&hot, &format!("OPEN-{round}"), ATTEMPTS as u64 + 1).await;
-            let (rate, won) = measure(&url, &open, "buyer").await;
+            let (rate, won, share) = measure(&url, server.pid(), &open, "buyer").await;
+            busy[0].push(share);
             assert_eq!(won, ATTEMPTS, "everybody gets a unit");
             accepted.push(rate);
             let gone = sale(&hot, &format!("GONE-{round}"), 1).await;
-            let (rate, won) = measure(&url, &gone, "late").await;
+            let (rate, won, share) = measure(&url, server.pid(), &gone, "late").await;
+            busy[1].push(share);
             assert_eq!(won, 1, "one unit, one winner");
             sold_out.push(rate);
             let delete = [open, gone];
@@ -131,7 +145,14 @@ fn main() {
             "decide.lua, batches of {ATTEMPTS_MAX}, receipts, outbox, settling, AOF everysec; median of {ROUNDS} rounds"
         );
         println!("  redis-benchmark SET -P 64 -c 16   {set:>10.0} /s");
-        println!("  accepted attempts                 {accepted:>10.0} /s   ratio {:.2}   (goal 0.40)", accepted / set);
-        println!("  sold-out attempts                 {sold_out:>10.0} /s   ratio {:.2}   (goal 1.70)", sold_out / set);
+        let [busy_selling, busy_refusing] = busy.map(|shares| 100.0 * median(shares));
+        println!(
+            "  accepted attempts                 {accepted:>10.0} /s   ratio {:.2}   server busy {busy_selling:.0} %",
+            accepted / set
+        );
+        println!(
+            "  sold-out attempts                 {sold_out:>10.0} /s   ratio {:.2}   server busy {busy_refusing:.0} %",
+            sold_out / set
+        );
     });
 }
