@@ -241,6 +241,11 @@ fn add_sink(built: &mut Built, settings: &Settings, store: Store, ledger: &Ledge
     config.linger = Duration::from_millis(settings.sink.linger_ms);
     config.instance.clone_from(&settings.instance);
     let service = flashsale_sinks::postgres::Service::new(config, store, ledger.clone());
+    let joined = service.has_joined();
+    built.health = std::mem::take(&mut built.health).readiness("postgres sink", move || {
+        let joined = joined();
+        async move { if joined { Ok(()) } else { Err("the consumer group has not given it partitions yet".to_owned()) } }
+    });
     let stop = built.stop.clone();
     built.tasks.spawn(async move { service.run(stop).await.context("the Postgres sink") });
 }

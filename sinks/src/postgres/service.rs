@@ -1,6 +1,12 @@
 //! The running sink.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use flashsale_ledger::Ledger;
 use flashsale_schemas::{Topic, events::PurchaseDecision};
@@ -43,12 +49,20 @@ pub struct Service {
     config: Config,
     store: Store,
     ledger: Ledger,
+    joined: Arc<AtomicBool>,
 }
 
 impl Service {
     /// A sink from its parts.
     pub fn new(config: Config, store: Store, ledger: Ledger) -> Self {
-        Self { config, store, ledger }
+        Self { config, store, ledger, joined: Arc::default() }
+    }
+
+    /// A question for health checks: whether the group has given this member its partitions (none is also
+    /// an answer) and Postgres has said where to go on.
+    pub fn has_joined(&self) -> impl Fn() -> bool + Clone + Send + Sync + 'static {
+        let joined = self.joined.clone();
+        move || joined.load(Ordering::Acquire)
     }
 
     /// Runs until `shutdown`; outages are waited out.
@@ -78,7 +92,7 @@ impl Service {
         let mut consumer = ConsumerConfig::new(group, [self.ledger.topic(Topic::PurchaseDecisions).to_owned()]);
         consumer.instance.clone_from(instance);
         let source = KafkaSource::start(self.ledger.streaming(), &consumer)?;
-        let sink = PostgresSink::new(self.store.clone(), group, *answer_timeout);
+        let sink = PostgresSink::new(self.store.clone(), group, *answer_timeout).telling(self.joined.clone());
         let pipeline = PipelineConfig { batch_max: *batch_max, linger: *linger, ..PipelineConfig::new(NAME) };
         let dead_letters = self.ledger.dead_letters(NAME);
         Pipeline::new(pipeline, source, stage(decoder), sink, dead_letters).run(shutdown.clone()).await?;

@@ -3,6 +3,10 @@
 use std::{
     collections::HashMap,
     ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -24,6 +28,7 @@ pub struct PostgresSink {
     store: Store,
     consumer: String,
     answer_timeout: Duration,
+    joined: Arc<AtomicBool>,
 }
 
 /// An entry, by its place in the batch, and why it can never be written.
@@ -33,7 +38,13 @@ impl PostgresSink {
     /// A sink that keeps its offsets under the name of `consumer` and waits for Postgres for at most
     /// `answer_timeout` in one step.
     pub fn new(store: Store, consumer: impl Into<String>, answer_timeout: Duration) -> Self {
-        Self { store, consumer: consumer.into(), answer_timeout }
+        Self { store, consumer: consumer.into(), answer_timeout, joined: Arc::default() }
+    }
+
+    /// Sets `joined` once it knows where to go on.
+    #[must_use]
+    pub(crate) fn telling(self, joined: Arc<AtomicBool>) -> Self {
+        Self { joined, ..self }
     }
 
     /// A connection may hang without an end, which is a failure like any other.
@@ -128,6 +139,7 @@ impl Sink for PostgresSink {
             partitions.iter().map(|partition| (&*partition.topic, partition.number)).collect();
         let stored = self.answer(self.store.offsets(&self.consumer, &wanted)).await;
         let stored = stored.map_err(|failure| failure.message)?;
+        self.joined.store(true, Ordering::Release);
         let next_of = |partition: &Partition| {
             let row = stored.iter().find(|row| row.topic == *partition.topic && row.partition == partition.number);
             // Never written means from the first record on, whatever was committed on the broker.
