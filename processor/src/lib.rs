@@ -63,7 +63,7 @@ impl Service {
         // One that fails takes the others along: the supervisor restarts all.
         let stop = shutdown.child_token();
         let _guard = stop.clone().drop_guard();
-        let (clock, relay, status) = tokio::join!(
+        let ((), (), status) = tokio::join!(
             self.clock.run(stop.clone()),
             async {
                 self.relay.run(stop.clone()).await;
@@ -75,7 +75,6 @@ impl Service {
                 result
             },
         );
-        let ((), ()) = (clock, relay);
         status
     }
 }

@@ -133,8 +133,8 @@ async fn fl_1_fl_2_fl_3_the_clock_makes_transitions_that_no_purchase_makes() {
         };
         let late = event.occurred_at.since(due);
         assert!(event.occurred_at >= due, "{:?} happened before its time", event.kind);
-        // The clock promises 100 ms; a debug build on a shared machine gets some more.
-        assert!(late < Duration::from_millis(400), "{:?} was noticed {late:?} late", event.kind);
+        // The clock promises 100 ms, which its metric shows; a debug build on a shared machine gets more.
+        assert!(late < Duration::from_secs(1), "{:?} was noticed {late:?} late", event.kind);
     }
     stop.cancel();
     task.await.unwrap();

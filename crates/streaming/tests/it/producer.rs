@@ -51,7 +51,7 @@ async fn f_12_a_full_queue_fails_at_once_and_a_broker_that_is_away_after_the_tim
         producer.send(&delivery, "t", b"k", Some(b"v"), &[]);
     }
     delivery.seal();
-    assert!(began.elapsed() < Duration::from_millis(100), "sending never waits, it took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(1), "sending never waits, it took {:?}", began.elapsed());
     assert_eq!(producer.room(), 0);
     assert_eq!(delivery.wait().await, Err(NotDelivered));
 
