@@ -30,12 +30,13 @@ struct Up {
     child: Child,
     url: String,
     database: String,
+    folder: std::path::PathBuf,
 }
 
 impl Drop for Up {
     fn drop(&mut self) {
         // `up` stops its servers when it is asked to; killed, they die with it.
-        drop(Command::new("kill").arg(self.child.id().to_string()).status());
+        drop(Command::new(env!("CARGO_BIN_EXE_flashsale")).args(["down", "--data-dir"]).arg(&self.folder).output());
         drop(self.child.wait());
     }
 }
@@ -58,7 +59,7 @@ fn start(folder: &std::path::Path) -> Up {
             break;
         }
     }
-    Up { child, url: format!("http://127.0.0.1:{port}"), database }
+    Up { child, url: format!("http://127.0.0.1:{port}"), database, folder: folder.to_owned() }
 }
 
 async fn send(http: &Http, request: Request<Full<axum::body::Bytes>>) -> (u16, String) {

@@ -13,7 +13,7 @@
 --   receipts: for each R and D in order "sequence|decided_at_us|pending", pending = 1 while the
 --     outbox still holds that unit, so that the log may lack it
 
-assert(#KEYS == 3, 'decide: 3 keys')
+assert(#KEYS == 4, 'decide: 4 keys')
 assert(#ARGV >= 4 and #ARGV <= 131, 'decide: 1 to 128 users')
 
 -- A global costs a look-up each time.
@@ -67,50 +67,73 @@ elseif sale.state == 'UPCOMING' then
 end
 
 local sold_before = sale.seq
+local first = integer(sold_before + 1)
 local at = integer(now)
-local middle = '|' .. at .. '|'
+local middle = '|' .. first .. '|' .. at
 local statuses, receipts, bought_count = '', {}, 0
 local users_text, ids_text = '', ''
+
+-- Numbers as text: making it of a number costs more than all the rest of a value.
+local function texts()
+  return {
+    '1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12', '13', '14', '15', '16', '17', '18', '19', '20',
+    '21', '22', '23', '24', '25', '26', '27', '28', '29', '30', '31', '32', '33', '34', '35', '36', '37', '38', '39',
+    '40', '41', '42', '43', '44', '45', '46', '47', '48', '49', '50', '51', '52', '53', '54', '55', '56', '57', '58',
+    '59', '60', '61', '62', '63', '64', '65', '66', '67', '68', '69', '70', '71', '72', '73', '74', '75', '76', '77',
+    '78', '79', '80', '81', '82', '83', '84', '85', '86', '87', '88', '89', '90', '91', '92', '93', '94', '95', '96',
+    '97', '98', '99', '100', '101', '102', '103', '104', '105', '106', '107', '108', '109', '110', '111', '112', '113',
+    '114', '115', '116', '117', '118', '119', '120', '121', '122', '123', '124', '125', '126', '127', '128',
+  }
+end
 
 -- The common case of a running sale: nobody returns, and the stock outlasts the batch. Everybody is
 -- written without a look at the others; HSET tells whether somebody was there twice, and then nothing is
 -- lost, because the careful way below writes every one of these users again.
 local function sell_to_all()
-  local buyers, n, seq = {}, 0, sold_before
-  for request in string.gmatch(request_text, '[^\n]+') do
-    seq = seq + 1
-    -- A sequence has at most ten digits, so `..` keeps it exact.
-    buyers[n + 1], buyers[n + 2] = ARGV[seq - sold_before + 3], seq .. middle .. request
+  local buyers, n, text = {}, 0, texts()
+  for i = 1, count do
+    buyers[n + 1], buyers[n + 2] = ARGV[i + 3], text[i] .. middle
     n = n + 2
   end
-  assert(n == 2 * count, 'decide: as many request ids as users')
   return redis.call('HSET', BUYERS, unpack(buyers)) == count
+end
+
+-- The lines of a text.
+local function lines(text)
+  local found_lines = {}
+  for line in string.gmatch(text, '[^\n]+') do
+    found_lines[#found_lines + 1] = line
+  end
+  return found_lines
 end
 
 -- Any case: one after the other.
 local function decide_each()
-  local requests = {}
-  for request in string.gmatch(request_text, '[^\n]+') do
-    requests[#requests + 1] = request
-  end
+  local requests, text, batches = lines(request_text), texts(), {}
   assert(#requests == count, 'decide: as many request ids as users')
   local each, buyers, bought, users, ids = {}, {}, {}, {}, {}
   for i = 1, count do
     local user, request = ARGV[i + 3], requests[i]
     local held = found[i] or bought[user]
     if held then
-      local seq, decided_at, by = string.match(held, '^(%d+)|(%d+)|(.*)$')
+      local n, batch, decided_at = string.match(held, '^(%d+)|(%d+)|(%d+)$')
+      local by = ids[tonumber(n)]
+      if found[i] then
+        batches[batch] = batches[batch] or lines(redis.call('HGET', REQUESTS, batch) or '')
+        by = batches[batch][tonumber(n)]
+      end
+      local seq = tonumber(batch) + tonumber(n) - 1
       each[i] = by == request and 'R' or 'D'
       local open = '0'
       if each[i] == 'R' and found[i] then
-        open = pending(tonumber(seq), decided_at)
+        open = pending(seq, decided_at)
       end
-      receipts[#receipts + 1] = seq .. '|' .. decided_at .. '|' .. open
+      receipts[#receipts + 1] = integer(seq) .. '|' .. decided_at .. '|' .. open
     elseif refusal then
       each[i] = refusal
     else
       bought_count = bought_count + 1
-      local value = (sold_before + bought_count) .. middle .. request
+      local value = text[bought_count] .. middle
       bought[user] = value
       buyers[2 * bought_count - 1], buyers[2 * bought_count] = user, value
       users[bought_count], ids[bought_count] = user, request
@@ -123,8 +146,9 @@ local function decide_each()
       end
     end
   end
-  statuses, users_text, ids_text = table.concat(each), table.concat(users, '\n'), table.concat(ids, '\n')
+  statuses = table.concat(each)
   if bought_count > 0 then
+    users_text, ids_text = table.concat(users, '\n'), table.concat(ids, '\n') .. '\n'
     redis.call('HSET', BUYERS, unpack(buyers))
   end
 end
@@ -141,8 +165,9 @@ end
 local events, outbox_id = write_changes(sale, 1, changes_before), ''
 if bought_count > 0 then
   sale.seq, sale.stock = sold_before + bought_count, sale.stock - bought_count
+  redis.call('HSET', REQUESTS, first, ids_text)
   outbox_id = outbox(now, 't', 'd', 'sale', sale.sale_id, 'at', at, 'by', ingest,
-    'first', integer(sold_before + 1), 'left', integer(sale.stock + bought_count - 1), 'n', integer(bought_count),
+    'first', first, 'left', integer(sale.stock + bought_count - 1), 'n', integer(bought_count),
     'users', users_text, 'requests', ids_text)
 end
 for _, event in ipairs(write_changes(sale, changes_before + 1, #sale.changes)) do

@@ -3,7 +3,7 @@
 -- ARGV: sale_id
 -- Reply: { 'OK' or 'MISSING', now_us, state, events }
 
-assert(#KEYS == 3 and #ARGV == 1, 'delete: 3 keys, 1 argument')
+assert(#KEYS == 4 and #ARGV == 1, 'delete: 4 keys, 1 argument')
 
 local sale = load_sale()
 local now = now_us(sale)
@@ -13,5 +13,5 @@ end
 tick(sale, now)
 note(sale, now, 'DELETED')
 local written = write_changes(sale, 1, #sale.changes)
-redis.call('DEL', SALE, BUYERS)
+redis.call('DEL', SALE, BUYERS, REQUESTS)
 return { 'OK', now, sale.state, written }

@@ -3,7 +3,7 @@
 -- ARGV: sale_id, '1' to stop or '0' to go on
 -- Reply: { 'OK', 'MISSING' (no such sale) or 'ENDED', now_us, state, events }
 
-assert(#KEYS == 3 and #ARGV == 2, 'pause: 3 keys, 2 arguments')
+assert(#KEYS == 4 and #ARGV == 2, 'pause: 4 keys, 2 arguments')
 
 local sale = load_sale()
 local now = now_us(sale)

@@ -1,8 +1,11 @@
 -- What every script of a sale shares. It is put in front of each of them.
 --
 -- KEYS[1] sale:{SKU}          hash    the sale
--- KEYS[2] sale:{SKU}:buyers   hash    user -> "sequence|decided_at_us|request_id"
+-- KEYS[2] sale:{SKU}:buyers   hash    user -> "n|first|decided_at_us": the n-th unit of the batch whose first
+--                                     unit is `first`, so the sequence is first + n - 1
 -- KEYS[3] sale:{SKU}:outbox   stream  what the log may not have yet
+-- KEYS[4] sale:{SKU}:requests hash    first -> the request ids of that batch in order, each ended by a line
+--                                     feed: one text a batch, since only a shopper who returns needs his
 --
 -- Each script reads, then checks, then writes. When Redis is out of memory it refuses a script's first
 -- write, so that nothing has happened, and none after it, so that nothing is left half done.
@@ -10,7 +13,7 @@
 -- Numbers are doubles and exact up to 2^53: microseconds are until the year 2255. redis.call() takes
 -- them as they are; `..` would round them to 14 digits, so text is made with integer() alone.
 
-local SALE, BUYERS, OUTBOX = KEYS[1], KEYS[2], KEYS[3]
+local SALE, BUYERS, OUTBOX, REQUESTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
 local function integer(n)
   return string.format('%.0f', n)

@@ -2,7 +2,7 @@
 --
 -- Reply: { 'OK' or 'MISSING', now_us, state, events }
 
-assert(#KEYS == 3 and #ARGV == 0, 'transition: 3 keys')
+assert(#KEYS == 4 and #ARGV == 0, 'transition: 4 keys')
 
 local sale = load_sale()
 local now = now_us(sale)

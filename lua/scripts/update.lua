@@ -3,7 +3,7 @@
 -- ARGV: sale_id, product name, initial stock, start in ms, end in ms
 -- Reply: { 'OK', 'MISSING' (no such sale) or 'NOT_MODIFIABLE', now_us, state, events }
 
-assert(#KEYS == 3 and #ARGV == 5, 'update: 3 keys, 5 arguments')
+assert(#KEYS == 4 and #ARGV == 5, 'update: 4 keys, 5 arguments')
 
 local sale = load_sale()
 local now = now_us(sale)

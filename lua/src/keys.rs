@@ -34,7 +34,8 @@ impl Keys {
         format!("{}sales:open", self.prefix)
     }
 
-    pub(crate) fn of_sale(&self, sku: &Sku) -> [String; 3] {
-        [self.sale(sku), self.buyers(sku), self.outbox(sku)]
+    pub(crate) fn of_sale(&self, sku: &Sku) -> [String; 4] {
+        let requests = format!("{}sale:{{{sku}}}:requests", self.prefix);
+        [self.sale(sku), self.buyers(sku), self.outbox(sku), requests]
     }
 }

@@ -151,9 +151,11 @@ impl HotState {
             .map_err(Error::redis("look up a receipt"))?;
         let (Some(sale), Some(held)) = (sale, held) else { return Ok(None) };
         let sale_id = SaleId::new(&sale).map_err(|error| odd("receipt", error))?;
-        let mut parts = held.splitn(3, '|');
-        let mut part = || parts.next().unwrap_or_default();
-        let (sequence, decided_at) = (number("receipt", part())?, Micros(number("receipt", part())?));
+        // "n|first|decided_at", see sale.lua.
+        let parts: Vec<&str> = held.split('|').collect();
+        let [n, first, decided_at] = parts[..] else { return Err(odd("receipt", held)) };
+        let (n, first): (u64, u64) = (number("receipt", n)?, number("receipt", first)?);
+        let (sequence, decided_at) = ((first + n).saturating_sub(1), Micros(number("receipt", decided_at)?));
         Ok(Some(Receipt { sale_id, sequence, decided_at }))
     }
 

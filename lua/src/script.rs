@@ -87,7 +87,7 @@ mod tests {
         for file in files {
             let text = std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
             assert!(text.contains("-- Reply:"), "{file} does not say what it replies");
-            assert!(text.contains("assert(#KEYS == 3"), "{file} does not check its arity");
+            assert!(text.contains("assert(#KEYS == 4"), "{file} does not check its arity");
         }
     }
 }

@@ -109,7 +109,8 @@ fn data_and_ports_survive_a_kill_of_each_server_and_a_restart_of_all() {
 fn a_server_that_ends_by_itself_is_noticed() {
     let dir = data_dir(0o755);
     let server = Server::start(Kind::Redis, &config(dir.path()), &|_| ()).unwrap();
-    Command::new("kill").args(["-9", &server.pid().to_string()]).status().unwrap();
+    let pid = nix::unistd::Pid::from_raw(server.pid().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     wait_until("the end is noticed", || server.check().is_err());
     let error = server.check().unwrap_err();
     assert!(matches!(&error, Error::Ended { status, .. } if status.signal() == Some(9)), "{error}");

@@ -111,8 +111,8 @@ async fn killed_by(signal: i32, code: Option<i32>, tidy: bool) {
     assert_eq!(pids.len(), 4, "three servers and the command");
     assert!(pids.iter().all(|pid| runs(pid)));
 
-    let sent = Command::new("kill").args([format!("-{signal}"), process.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+    let pid = nix::unistd::Pid::from_raw(process.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::try_from(signal).unwrap()).unwrap();
     let status = process.wait().unwrap();
     assert_eq!(status.code(), code);
     assert_eq!(status.signal().is_some(), code.is_none());
