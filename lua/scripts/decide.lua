@@ -39,6 +39,23 @@ for i = 1, count do
   end
 end
 
+-- What an attempt without a receipt gets, until the stock runs out in this very batch.
+local refusal
+if expected ~= sale.sale_id then
+  refusal = 'G'
+elseif sale.state == 'ENDED' then
+  refusal = sale.end_reason == 'SOLD_OUT' and 'S' or 'E'
+elseif sale.paused then
+  refusal = 'P'
+elseif sale.state == 'UPCOMING' then
+  refusal = 'U'
+end
+
+-- The rush after the last unit: everybody is refused and nothing changes.
+if refusal and not returning and not sale.changed then
+  return { now, sale.sale_id, string.rep(refusal, count), sale.seq, sale.stock, '', {}, {} }
+end
+
 -- Whether the outbox still holds unit `seq`, decided at `at`: its entry's id begins with that millisecond.
 local function pending(seq, at)
   local ms = integer(math.floor(tonumber(at) / 1000))
@@ -52,18 +69,6 @@ local function pending(seq, at)
     end
   end
   return '0'
-end
-
--- What an attempt without a receipt gets, until the stock runs out in this very batch.
-local refusal
-if expected ~= sale.sale_id then
-  refusal = 'G'
-elseif sale.state == 'ENDED' then
-  refusal = sale.end_reason == 'SOLD_OUT' and 'S' or 'E'
-elseif sale.paused then
-  refusal = 'P'
-elseif sale.state == 'UPCOMING' then
-  refusal = 'U'
 end
 
 local sold_before = sale.seq
