@@ -139,7 +139,7 @@ fn reaches(user: &User, dir: &Path) -> Result<bool, Error> {
     Ok(status.success())
 }
 
-/// `/root/shop/.flashsale` becomes `root-shop-.flashsale`.
+/// `/home/me/shop/.flashsale` becomes `home-me-shop-.flashsale`.
 fn flat_name(path: &Path) -> String {
     let names = path.components().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_string_lossy()),
