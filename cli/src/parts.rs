@@ -38,7 +38,7 @@ impl Parts {
         if self.ingest || self.processor || self.api {
             keys.push("redis_url");
         }
-        if self.sink_postgres || self.api {
+        if self.sink_postgres || self.api || self.processor {
             keys.push("database_url");
         }
         if self.api {
@@ -176,7 +176,10 @@ async fn build(settings: &Settings, parts: Parts) -> anyhow::Result<Built> {
             add_ingest(&mut built, settings, &hot, &ledger).await?;
         }
         if parts.processor {
-            let service = flashsale_processor::Service::new(&settings.processor, &hot, &ledger, &settings.instance);
+            let store = open_store(settings).await?;
+            built.health = with_store(built.health, &store);
+            let (config, instance) = (&settings.processor, &settings.instance);
+            let service = flashsale_processor::Service::new(config, &hot, &ledger, Some(&store), instance);
             let stop = built.stop.clone();
             built.tasks.spawn(async move { service.run(stop).await.context("the processor") });
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use flashsale_api::ADMIN_KEY_CHARS_MIN;
+use flashsale_localstack::Kind;
 use flashsale_platform::config::{self, Flag};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,20 @@ impl Settings {
             return Err(config::Error(message.into()));
         }
         Ok(settings)
+    }
+
+    /// Names the servers of the local stack where the settings name none, so that the tools work beside `up`.
+    pub(crate) fn fill_from_local_stack(&mut self) {
+        let folder = std::env::var_os("FLASHSALE_DATA_DIR").unwrap_or_else(|| ".flashsale".into());
+        let Some(servers) = flashsale_localstack::running(&PathBuf::from(folder)) else { return };
+        for (kind, url) in servers {
+            match kind {
+                Kind::Kafka if self.brokers.is_empty() => self.brokers = url,
+                Kind::Redis if self.redis_url.expose_secret().is_empty() => self.redis_url = url.into(),
+                Kind::Postgres if self.database_url.expose_secret().is_empty() => self.database_url = url.into(),
+                Kind::Kafka | Kind::Redis | Kind::Postgres => {}
+            }
+        }
     }
 
     /// An error for each of `keys` that is not set.

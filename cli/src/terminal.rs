@@ -35,6 +35,11 @@ pub(crate) fn green(text: &str) -> String {
     painted(text, "32", std::io::stdout().is_terminal())
 }
 
+/// Red on a terminal.
+pub(crate) fn red(text: &str) -> String {
+    painted(text, "31", std::io::stdout().is_terminal())
+}
+
 /// Dim on a terminal.
 pub(crate) fn dim(text: &str) -> String {
     painted(text, "2", std::io::stdout().is_terminal())

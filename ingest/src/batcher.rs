@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use flashsale_core::{Attempt, Micros, Outcome, SaleId, Sku};
+use flashsale_ledger::DECIDED_TO_SENT_MAX;
 use flashsale_lua::{ATTEMPTS_MAX, DecidedBatch};
 use flashsale_streaming::Delivery;
 use tokio::{
@@ -101,11 +102,19 @@ async fn call(shared: &Shared, sku: &Sku, sale_id: &SaleId, attempts: &[Attempt]
         let result = shared.hot.decide(sku, sale_id, &shared.ingest_id, attempts).await;
         shared.metrics.decide.record(began.elapsed());
         match result {
+            // The process stood still. By now a recovery of Redis may have taken this batch for lost and sold its
+            // units to others; if it was not lost it is in the outbox.
+            Ok(_) if began.elapsed() > DECIDED_TO_SENT_MAX => {
+                tracing::error!(%sku, attempts = attempts.len(), took = ?began.elapsed(), "decided too long ago to be published");
+                return None;
+            }
+            // Nothing was decided, and trying again at once helps nobody.
+            Err(flashsale_lua::Error::Closed) => return None,
             Ok(batch) => {
                 shared.note_redis_time(batch.decided_at);
                 return Some(batch);
             }
-            Err(error @ flashsale_lua::Error::Redis { .. }) if attempt < TRIES => {
+            Err(error @ (flashsale_lua::Error::Redis { .. } | flashsale_lua::Error::Unreachable)) if attempt < TRIES => {
                 tracing::warn!(%sku, %error, source = ?std::error::Error::source(&error), attempt, "decide, trying again");
                 tokio::time::sleep(RETRY_PAUSE.mul_f64(f64::from(attempt) * shared.jitter())).await;
             }
@@ -138,7 +147,11 @@ fn publish(shared: &Arc<Shared>, sku: &Sku, sale_id: &SaleId, jobs: &[Job], batc
             _ => Some((decided.decision.as_of_sequence, decided.decision.remaining)),
         };
         let event = event(&about, outcome, batch.decided_at, after, || shared.next_number());
-        shared.ledger.send_decision(if watched { &delivery } else { &shared.unwatched }, &event);
+        if watched {
+            shared.ledger.send_decision(&delivery, &event);
+        } else {
+            shared.ledger.send_refusal(&shared.unwatched, &event);
+        }
     }
     for change in &batch.changes {
         shared.ledger.send_change(&delivery, change.change, &change.status);

@@ -14,6 +14,8 @@ const IN_FLIGHT: &str = "flashsale_ingest_in_flight";
 const LOG_QUEUE: &str = "flashsale_ingest_log_queue_records";
 const SETTLE_FAILED: &str = "flashsale_ingest_settle_failed_total";
 
+const FENCE: &str = "flashsale_fence_open";
+
 /// Describes the metrics of this crate to the recorder.
 pub fn describe() {
     describe_counter!(ANSWERS, "Answers to purchase attempts by outcome");
@@ -24,6 +26,7 @@ pub fn describe() {
     describe_histogram!(BATCH, "Attempts of one decide.lua call");
     describe_gauge!(IN_FLIGHT, "Requests between admission and answer");
     describe_gauge!(LOG_QUEUE, "Records that no broker has acknowledged");
+    describe_gauge!(FENCE, "1 while this process may decide: Redis is verified against the log");
     describe_counter!(SETTLE_FAILED, "Batches whose outbox entries are left to the relay");
 }
 
@@ -86,6 +89,10 @@ impl Metrics {
 
 pub(crate) fn refused(reason: &'static str) {
     counter!(REFUSED, "reason" => reason).increment(1);
+}
+
+pub(crate) fn fence(open: bool) {
+    gauge!(FENCE).set(if open { 1.0 } else { 0.0 });
 }
 
 pub(crate) fn load(in_flight: usize, log_queue: u32) {

@@ -144,7 +144,7 @@ impl Service {
         let (sku, sale_id) = (&sale.config.sku, &sale.config.sale_id);
         let about = About { sku, sale_id, attempt, received_at, ingest_id: &shared.ingest_id };
         let event = event(&about, &outcome, decided_at, None, || shared.next_number());
-        shared.ledger.send_decision(&shared.unwatched, &event);
+        shared.ledger.send_refusal(&shared.unwatched, &event);
         shared.metrics.refused_at_the_edge();
         Some(outcome)
     }

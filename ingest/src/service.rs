@@ -184,7 +184,8 @@ impl Service {
                 () = shutdown.cancelled() => break,
                 _ = ticks.tick() => self.shared.admission.keep(),
             }
-            if self.shared.ledger.producer().is_fatal() {
+            crate::metrics::fence(self.shared.hot.is_open());
+            if self.shared.ledger.producer().is_fatal() || self.shared.ledger.refusals().is_fatal() {
                 tracing::error!("the producer gave up for good; stopping, so that a new one can begin");
                 break;
             }
@@ -212,8 +213,13 @@ impl Service {
                 "stopped with deliveries under way; the relay finishes them"
             );
         }
-        let producer = self.shared.ledger.producer().clone();
-        let flushed = tokio::task::spawn_blocking(move || producer.flush(DRAIN_MAX)).await;
+        let ledger = self.shared.ledger.clone();
+        let flushed = tokio::task::spawn_blocking(move || {
+            let began = std::time::Instant::now();
+            let sold = ledger.producer().flush(DRAIN_MAX);
+            sold.and(ledger.refusals().flush(DRAIN_MAX.saturating_sub(began.elapsed())))
+        })
+        .await;
         if !matches!(flushed, Ok(Ok(()))) {
             tracing::warn!("records were left in the producer's queue; the relay publishes what was sold");
         }

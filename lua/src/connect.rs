@@ -1,14 +1,8 @@
-//! The connection to Redis.
+//! The hot state: where it is and how it is reached.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use redis::{
-    Client, IntoConnectionInfo,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-    io::tcp::TcpSettings,
-};
-
-use crate::{Error, Keys, Result, script};
+use crate::{Keys, Result, link::Link};
 
 /// How to reach Redis.
 #[derive(Debug, Clone)]
@@ -29,60 +23,27 @@ impl Config {
     }
 }
 
-/// The hot state in Redis. A clone shares the connection, which reconnects by itself.
+/// The hot state in Redis. A clone shares the connection, which is made anew when it breaks.
 #[derive(Clone)]
 pub struct HotState {
-    pub(crate) connection: ConnectionManager,
+    pub(crate) link: Arc<Link>,
     pub(crate) keys: Keys,
 }
 
 impl fmt::Debug for HotState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HotState").field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("HotState").field("keys", &self.keys).field("link", &self.link).finish_non_exhaustive()
     }
 }
 
-/// A host that acknowledges nothing for this long is gone, and the connection is made anew. The kernel by
-/// itself would hope for a quarter of an hour.
-const DEAD_AFTER: Duration = Duration::from_secs(5);
-/// Redis 7 brought stream ids of the form `<ms>-*`, which the outbox needs.
-const MAJOR_VERSION_MIN: u32 = 7;
-
-async fn check_version(connection: &mut ConnectionManager) -> Result<()> {
-    let info: String =
-        redis::cmd("INFO").arg("server").query_async(connection).await.map_err(Error::redis("ask for the version"))?;
-    // Valkey counts on from 7.2 under this very name.
-    let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or_default().trim();
-    let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
-    if major < MAJOR_VERSION_MIN { Err(Error::TooOld(version.to_owned())) } else { Ok(()) }
-}
-
 impl HotState {
-    /// Connects and loads the scripts.
+    /// Connects. Whether the server is verified, so that something can be decided, is another question:
+    /// see [`HotState::is_open`].
     pub async fn connect(config: &Config) -> Result<Self> {
-        let settings = ConnectionManagerConfig::new()
-            .set_pipeline_buffer_size(4_096)
-            .set_write_backpressure_boundary(128 * 1024)
-            .set_response_timeout(Some(config.response_timeout))
-            .set_connection_timeout(Some(Duration::from_secs(1)))
-            .set_number_of_retries(2)
-            .set_min_delay(Duration::from_millis(20))
-            .set_max_delay(Duration::from_millis(500));
-        // Without this Nagle's algorithm delays every small command.
-        let info = config
-            .url
-            .as_str()
-            .into_connection_info()
-            .map_err(Error::redis("read the address"))?
-            .set_tcp_settings(TcpSettings::default().set_nodelay(true).set_user_timeout(DEAD_AFTER));
-        let client = Client::open(info).map_err(Error::redis("read the address"))?;
-        let mut connection =
-            ConnectionManager::new_with_config(client, settings).await.map_err(Error::redis("connect"))?;
-        check_version(&mut connection).await?;
-        for script in script::all() {
-            script.load(&mut connection).await?;
-        }
-        Ok(Self { connection, keys: Keys::new(&config.key_prefix) })
+        let keys = Keys::new(&config.key_prefix);
+        let link = Link::new(config, keys.fence())?;
+        link.any().await?;
+        Ok(Self { link: Arc::new(link), keys })
     }
 
     /// The names of its keys.
@@ -90,17 +51,24 @@ impl HotState {
         &self.keys
     }
 
+    /// Whether the server was verified when it was last looked at.
+    pub fn is_open(&self) -> bool {
+        self.link.is_open()
+    }
+
     /// Asks the server for a sign of life.
     pub async fn ping(&self) -> Result<()> {
-        redis::cmd("PING").query_async(&mut self.connection.clone()).await.map_err(Error::redis("ping"))
+        self.link.command("ping", &redis::cmd("PING")).await
     }
 
     /// The server's clock, which is the only clock that decides anything.
     pub async fn now(&self) -> Result<flashsale_core::Micros> {
-        let (seconds, micros): (i64, i64) = redis::cmd("TIME")
-            .query_async(&mut self.connection.clone())
-            .await
-            .map_err(Error::redis("read the time"))?;
+        let (seconds, micros): (i64, i64) = self.link.command("read the time", &redis::cmd("TIME")).await?;
         Ok(flashsale_core::Micros(seconds * 1_000_000 + micros))
+    }
+
+    /// An error unless decisions are possible now.
+    pub async fn check_open(&self) -> Result<()> {
+        self.link.open().await.map(drop)
     }
 }

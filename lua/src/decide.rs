@@ -59,7 +59,7 @@ impl HotState {
         let mut args = Vec::with_capacity(3 + attempts.len());
         args.extend([sale.as_str(), ingest_id, &requests]);
         args.extend(attempts.iter().map(|attempt| attempt.user.as_str()));
-        let reply: Reply = script::DECIDE.call(&mut self.connection.clone(), &self.keys.of_sale(sku), &args).await?;
+        let reply: Reply = script::DECIDE.call(&self.link, &self.keys.of_sale(sku), &args).await?;
         read(sku, attempts.len(), reply)
     }
 }

@@ -34,6 +34,16 @@ impl Keys {
         format!("{}sales:open", self.prefix)
     }
 
+    /// The `run_id` of the server that was verified against the log.
+    pub fn fence(&self) -> String {
+        format!("{}fence:verified_run_id", self.prefix)
+    }
+
+    /// Who recovers now.
+    pub fn claim(&self) -> String {
+        format!("{}fence:claim", self.prefix)
+    }
+
     pub(crate) fn of_sale(&self, sku: &Sku) -> [String; 4] {
         let requests = format!("{}sale:{{{sku}}}:requests", self.prefix);
         [self.sale(sku), self.buyers(sku), self.outbox(sku), requests]

@@ -5,7 +5,9 @@
 
 mod connect;
 mod decide;
+mod fence;
 mod keys;
+mod link;
 mod outbox;
 mod reply;
 mod sale;
@@ -13,6 +15,7 @@ mod script;
 
 pub use connect::{Config, HotState};
 pub use decide::{ATTEMPTS_MAX, Decided, DecidedBatch};
+pub use fence::{Claim, Fence, RESTORE_MAX, RestoredBatch};
 pub use keys::Keys;
 pub use outbox::{Entry, OutboxEntry, SETTLE_MAX};
 pub use sale::{ChangedSale, SaleChange, SaleReply, Snapshot};
@@ -29,6 +32,15 @@ pub enum Error {
         #[source]
         source: redis::RedisError,
     },
+    /// The server has not been verified against the log since it started: nothing may be decided.
+    #[error("redis is not verified against the log yet; a recovery has to open it")]
+    Closed,
+    /// The server was not reachable a moment ago.
+    #[error("redis is not reachable")]
+    Unreachable,
+    /// Somebody else recovers, or this one took too long.
+    #[error("the claim to recover redis is not held (any more)")]
+    ClaimLost,
     /// Redis holds no such sale although the log does: it lost its data.
     #[error("redis does not hold the sale {0}")]
     Missing(flashsale_core::Sku),

@@ -3,7 +3,7 @@
 use flashsale_core::{Micros, Receipt, RequestId, SaleId, Sku, UserId, invariants::Sold};
 
 use crate::{
-    Error, HotState, Result,
+    HotState, Result,
     reply::{Fields, odd},
     sale::SaleChange,
     script,
@@ -44,36 +44,37 @@ pub enum Entry {
 impl HotState {
     /// The oldest entries of a sale, at most `count`.
     pub async fn outbox(&self, sku: &Sku, count: usize) -> Result<Vec<OutboxEntry>> {
-        let entries: Vec<(String, Vec<String>)> = redis::cmd("XRANGE")
-            .arg(self.keys.outbox(sku))
-            .arg("-")
-            .arg("+")
-            .arg("COUNT")
-            .arg(count)
-            .query_async(&mut self.connection.clone())
-            .await
-            .map_err(Error::redis("read the outbox"))?;
+        self.outbox_after(sku, "-", count).await.map(|(entries, _)| entries)
+    }
+
+    /// At most `count` entries from `start` on, in the notation of `XRANGE`, and the id of the last one there was.
+    pub(crate) async fn outbox_after(
+        &self,
+        sku: &Sku,
+        start: &str,
+        count: usize,
+    ) -> Result<(Vec<OutboxEntry>, Option<String>)> {
+        let mut range = redis::cmd("XRANGE");
+        range.arg(self.keys.outbox(sku)).arg(start).arg("+").arg("COUNT").arg(count);
+        let entries: Vec<(String, Vec<String>)> = self.link.command("read the outbox", &range).await?;
         // One entry that cannot be read must not hold up the others; it stays, and is seen in the metrics.
         let readable = entries.iter().filter_map(|(id, fields)| {
             read(sku, id, fields).map_err(|error| tracing::error!(%sku, id, %error, "unreadable outbox entry")).ok()
         });
-        Ok(readable.collect())
+        Ok((readable.collect(), entries.last().map(|(id, _)| id.clone())))
     }
 
     /// How many entries the outbox of a sale holds.
     pub async fn outbox_len(&self, sku: &Sku) -> Result<u64> {
-        redis::cmd("XLEN")
-            .arg(self.keys.outbox(sku))
-            .query_async(&mut self.connection.clone())
-            .await
-            .map_err(Error::redis("measure the outbox"))
+        let mut length = redis::cmd("XLEN");
+        self.link.command("measure the outbox", length.arg(self.keys.outbox(sku))).await
     }
 
     /// Forgets entries that the log has acknowledged; returns how many were still there.
     pub async fn settle(&self, sku: &Sku, ids: &[String]) -> Result<u64> {
         let mut settled = 0;
         for ids in ids.chunks(SETTLE_MAX) {
-            settled += script::SETTLE.call::<u64>(&mut self.connection.clone(), &self.keys.of_sale(sku), ids).await?;
+            settled += script::SETTLE.call::<u64>(&self.link, &self.keys.of_sale(sku), ids).await?;
         }
         Ok(settled)
     }

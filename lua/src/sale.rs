@@ -3,10 +3,8 @@
 use flashsale_core::{
     EndReason, Micros, SaleConfig, SaleId, SaleState, SaleStatus, Sku, UserId, decision::Change, receipt::Receipt,
 };
-use redis::Value;
-
 use crate::{
-    Error, HotState, Result,
+    HotState, Result,
     reply::{Fields, number, odd},
     script::{self, Script},
 };
@@ -93,22 +91,16 @@ pub struct Snapshot {
     pub buyers: u64,
     /// Whether an operator stopped it.
     pub paused: bool,
+    /// Units for sale in all.
+    pub initial_stock: u64,
+    /// Number of the last state change.
+    pub events: u64,
 }
 
 impl HotState {
     async fn change(&self, script: &'static Script, sku: &Sku, args: &[String]) -> Result<ChangedSale> {
-        let (code, now, state, events): (String, i64, String, Vec<Vec<String>>) =
-            script.call(&mut self.connection.clone(), &self.keys.of_sale(sku), args).await?;
-        let reply = match code.as_str() {
-            "OK" => SaleReply::Ok,
-            "EXISTS" => SaleReply::Exists,
-            "MISSING" => SaleReply::Missing,
-            "NOT_MODIFIABLE" => SaleReply::NotModifiable,
-            "ENDED" => SaleReply::Ended,
-            _ => return Err(odd(script.name(), format!("code `{code}`"))),
-        };
-        let changes = read_changes(script.name(), sku, &events)?;
-        Ok(ChangedSale { reply, now: Micros(now), state: SaleState::parse(&state), changes })
+        let reply = script.call(&self.link, &self.keys.of_sale(sku), args).await?;
+        changed_sale(script.name(), sku, reply)
     }
 
     /// Sets up a sale; the same sale again changes nothing.
@@ -142,41 +134,29 @@ impl HotState {
 
     /// The receipt of a shopper in the sale that holds the SKU now.
     pub async fn receipt(&self, sku: &Sku, user: &UserId) -> Result<Option<Receipt>> {
-        let (sale, held): (Option<String>, Option<String>) = redis::pipe()
-            .atomic()
-            .hget(self.keys.sale(sku), "sale_id")
-            .hget(self.keys.buyers(sku), user.as_str())
-            .query_async(&mut self.connection.clone())
-            .await
-            .map_err(Error::redis("look up a receipt"))?;
+        let mut look = redis::pipe();
+        look.atomic().hget(self.keys.sale(sku), "sale_id").hget(self.keys.buyers(sku), user.as_str());
+        let (sale, held): (Option<String>, Option<String>) = self.link.pipeline("look up a receipt", &look).await?;
         let (Some(sale), Some(held)) = (sale, held) else { return Ok(None) };
         let sale_id = SaleId::new(&sale).map_err(|error| odd("receipt", error))?;
-        // "n|first|decided_at", see sale.lua.
-        let parts: Vec<&str> = held.split('|').collect();
-        let [n, first, decided_at] = parts[..] else { return Err(odd("receipt", held)) };
-        let (n, first): (u64, u64) = (number("receipt", n)?, number("receipt", first)?);
-        let (sequence, decided_at) = ((first + n).saturating_sub(1), Micros(number("receipt", decided_at)?));
+        let (sequence, decided_at) = read_held(&held)?;
         Ok(Some(Receipt { sale_id, sequence, decided_at }))
     }
 
     /// What Redis holds of a sale, or nothing.
     pub async fn snapshot(&self, sku: &Sku) -> Result<Option<Snapshot>> {
-        let (fields, buyers): (Vec<Value>, u64) = redis::pipe()
-            .atomic()
-            .hmget(self.keys.sale(sku), &["sale_id", "state", "stock", "seq", "paused"])
-            .hlen(self.keys.buyers(sku))
-            .query_async(&mut self.connection.clone())
-            .await
-            .map_err(Error::redis("look at a sale"))?;
-        let fields: Vec<Option<String>> = fields
-            .into_iter()
-            .map(redis::from_redis_value)
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|e| odd("snapshot", e))?;
-        let [Some(sale), Some(state), Some(stock), Some(sequence), Some(paused)] = fields.as_slice() else {
+        let names = ["sale_id", "state", "stock", "seq", "paused", "initial_stock", "events"];
+        let mut look = redis::pipe();
+        look.atomic().hmget(self.keys.sale(sku), &names).hlen(self.keys.buyers(sku));
+        let (fields, buyers): (Vec<Option<String>>, u64) = self.link.pipeline("look at a sale", &look).await?;
+        let [Some(sale), Some(state), Some(stock), Some(sequence), Some(paused), Some(initial), Some(events)] =
+            fields.as_slice()
+        else {
             return Ok(None);
         };
         Ok(Some(Snapshot {
+            initial_stock: number("snapshot", initial)?,
+            events: number("snapshot", events)?,
             sale_id: SaleId::new(sale).map_err(|error| odd("snapshot", error))?,
             state: SaleState::parse(state).ok_or_else(|| odd("snapshot", state))?,
             stock: number("snapshot", stock)?,
@@ -188,11 +168,9 @@ impl HotState {
 
     /// The SKUs that the clock and the relay look after.
     pub async fn open_sales(&self) -> Result<Vec<Sku>> {
-        let skus: Vec<String> = redis::cmd("SMEMBERS")
-            .arg(self.keys.open_sales())
-            .query_async(&mut self.connection.clone())
-            .await
-            .map_err(Error::redis("list the open sales"))?;
+        let mut members = redis::cmd("SMEMBERS");
+        let skus: Vec<String> =
+            self.link.command("list the open sales", members.arg(self.keys.open_sales())).await?;
         Ok(skus.iter().filter_map(|sku| Sku::new(sku).ok()).collect())
     }
 
@@ -213,13 +191,26 @@ impl HotState {
     }
 
     async fn open_sales_command(&self, command: &'static str, sku: &Sku) -> Result<()> {
-        redis::cmd(command)
-            .arg(self.keys.open_sales())
-            .arg(sku.as_str())
-            .query_async(&mut self.connection.clone())
-            .await
-            .map_err(Error::redis("note an open sale"))
+        let mut noting = redis::cmd(command);
+        self.link.command("note an open sale", noting.arg(self.keys.open_sales()).arg(sku.as_str())).await
     }
+}
+
+/// What the scripts that change a sale reply: code, now, state, events.
+pub(crate) type ChangeReply = (String, i64, String, Vec<Vec<String>>);
+
+pub(crate) fn changed_sale(script: &'static str, sku: &Sku, reply: ChangeReply) -> Result<ChangedSale> {
+    let (code, now, state, events) = reply;
+    let reply = match code.as_str() {
+        "OK" => SaleReply::Ok,
+        "EXISTS" => SaleReply::Exists,
+        "MISSING" => SaleReply::Missing,
+        "NOT_MODIFIABLE" => SaleReply::NotModifiable,
+        "ENDED" => SaleReply::Ended,
+        _ => return Err(odd(script, format!("code `{code}`"))),
+    };
+    let changes = read_changes(script, sku, &events)?;
+    Ok(ChangedSale { reply, now: Micros(now), state: SaleState::parse(&state), changes })
 }
 
 pub(crate) fn read_changes(script: &'static str, sku: &Sku, events: &[Vec<String>]) -> Result<Vec<SaleChange>> {
@@ -230,6 +221,14 @@ pub(crate) fn read_changes(script: &'static str, sku: &Sku, events: &[Vec<String
             SaleChange::read(script, sku, id, fields)
         })
         .collect()
+}
+
+/// Sequence and time of what a buyer holds: `n|first|decided_at`, see sale.lua.
+pub(crate) fn read_held(held: &str) -> Result<(u64, Micros)> {
+    let parts: Vec<&str> = held.split('|').collect();
+    let [n, first, decided_at] = parts[..] else { return Err(odd("buyer", held)) };
+    let (n, first): (u64, u64) = (number("buyer", n)?, number("buyer", first)?);
+    Ok(((first + n).saturating_sub(1), Micros(number("buyer", decided_at)?)))
 }
 
 fn config_args(config: &SaleConfig) -> [String; 5] {

@@ -2,25 +2,26 @@
 
 use std::sync::LazyLock;
 
-use redis::{FromRedisValue, Script as RedisScript, ToRedisArgs, aio::ConnectionManager};
+use redis::{ErrorKind, FromRedisValue, Script as RedisScript, ServerErrorKind, ToRedisArgs};
 
-use crate::{Error, Result};
+use crate::{Error, Result, link::Link};
 
 /// A script and what all scripts share, as one text.
 pub(crate) struct Script {
     name: &'static str,
-    script: RedisScript,
+    text: &'static str,
+    sha: String,
 }
 
 macro_rules! scripts {
     ($($constant:ident = $name:literal),* $(,)?) => {
-        $(pub(crate) static $constant: LazyLock<Script> = LazyLock::new(|| Script {
-            name: $name,
-            script: RedisScript::new(concat!(
+        $(pub(crate) static $constant: LazyLock<Script> = LazyLock::new(|| {
+            let text = concat!(
                 include_str!("../scripts/sale.lua"),
                 "\n",
                 include_str!(concat!("../scripts/", $name, ".lua")),
-            )),
+            );
+            Script { name: $name, text, sha: RedisScript::new(text).get_hash().to_owned() }
         });)*
         /// Every script, for loading ahead of the first call.
         pub(crate) fn all() -> Vec<&'static Script> {
@@ -37,6 +38,11 @@ scripts! {
     UPDATE = "update",
     PAUSE = "pause",
     DELETE = "delete",
+    RENEW = "renew",
+    OPEN = "open",
+    RESTORE = "restore",
+    FORGET = "forget",
+    REPAIR = "repair",
 }
 
 impl Script {
@@ -44,29 +50,45 @@ impl Script {
         self.name
     }
 
-    /// Puts the script into the server's cache.
-    pub(crate) async fn load(&self, connection: &mut ConnectionManager) -> Result<()> {
-        self.script.load_async(connection).await.map_err(Error::redis("load a script"))?;
-        Ok(())
+    pub(crate) fn sha(&self) -> &str {
+        &self.sha
     }
 
-    /// Runs the script; a server that does not know it is given it first. Nothing was executed then,
-    /// so that is safe.
+    pub(crate) fn text(&self) -> &'static str {
+        self.text
+    }
+
+    /// Runs the script on a verified server. One that lost its scripts is looked at again first: nothing was
+    /// executed then, so the same call once more is safe.
     pub(crate) async fn call<T: FromRedisValue>(
         &self,
-        connection: &mut ConnectionManager,
+        link: &Link,
         keys: &[String],
         args: &[impl ToRedisArgs],
     ) -> Result<T> {
         let mut call = redis::cmd("EVALSHA");
-        call.arg(self.script.get_hash()).arg(keys.len()).arg(keys).arg(args);
-        match call.query_async(connection).await {
-            Err(error) if error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::NoScript) => {
-                self.load(connection).await?;
-                call.query_async(connection).await.map_err(Error::redis(self.name))
-            }
-            reply => reply.map_err(Error::redis(self.name)),
+        call.arg(&self.sha).arg(keys.len()).arg(keys).arg(args);
+        let mut connected = link.open().await?;
+        let mut answer = call.query_async(&mut connected.connection).await;
+        if matches!(&answer, Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
+            answer = answer.inspect_err(|error| link.note(&connected, error));
+            drop(answer);
+            connected = link.open().await?;
+            answer = call.query_async(&mut connected.connection).await;
         }
+        answer.inspect_err(|error| link.note(&connected, error)).map_err(Error::redis(self.name))
+    }
+
+    /// Runs the script on a server that need not be verified: for scripts that check a claim by themselves.
+    pub(crate) async fn call_unverified<T: FromRedisValue>(
+        &self,
+        link: &Link,
+        keys: &[String],
+        args: &[impl ToRedisArgs],
+    ) -> Result<T> {
+        let mut call = redis::cmd("EVAL");
+        call.arg(self.text).arg(keys.len()).arg(keys).arg(args);
+        link.command(self.name, &call).await
     }
 }
 
@@ -87,7 +109,7 @@ mod tests {
         for file in files {
             let text = std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
             assert!(text.contains("-- Reply:"), "{file} does not say what it replies");
-            assert!(text.contains("assert(#KEYS == 4"), "{file} does not check its arity");
+            assert!(text.contains("assert(#KEYS == "), "{file} does not check its arity");
         }
     }
 }

@@ -55,7 +55,7 @@ impl Service {
             let result = self.tick().await;
             if let Err(error) = &result {
                 metrics::failed("clock");
-                if !failing {
+                if !failing && !matches!(error, flashsale_lua::Error::Closed) {
                     tracing::warn!(%error, source = ?std::error::Error::source(error), "the clock cannot reach Redis");
                 }
             }
@@ -64,6 +64,7 @@ impl Service {
     }
 
     async fn tick(&self) -> flashsale_lua::Result<()> {
+        self.hot.check_open().await?;
         let mut failed = None;
         for sku in self.hot.open_sales().await? {
             let changed = match self.hot.transition(&sku).await {

@@ -3,16 +3,23 @@
 //! * [`clock`] makes the transitions that the time demands.
 //! * [`relay`] publishes what was decided and never acknowledged.
 //! * [`status`] folds the log into `sale-status`.
+//! * [`recover`] keeps the fence: a Redis that was not verified against the log decides nothing.
+//! * [`reconcile`] compares Redis, the log and Postgres by content.
+//! * [`monitor`] checks the log against the rules as it grows.
 //!
 //! Any number of processors may run: every step is safe to repeat, and none needs a leader.
 
 pub mod clock;
 mod metrics;
+pub mod monitor;
+pub mod reconcile;
+pub mod recover;
 pub mod relay;
 pub mod status;
 
 use flashsale_ledger::Ledger;
 use flashsale_lua::{HotState, SaleChange};
+use flashsale_sql::Store;
 use tokio_util::sync::CancellationToken;
 
 pub use metrics::describe as describe_metrics;
@@ -27,6 +34,10 @@ pub struct Config {
     pub relay: relay::Config,
     /// The status pipeline.
     pub status: status::Config,
+    /// The recovery of Redis.
+    pub recover: recover::Config,
+    /// The reconciliation.
+    pub reconcile: reconcile::Config,
 }
 
 /// What ends a processor before its time.
@@ -46,12 +57,24 @@ pub struct Service {
     clock: clock::Service,
     relay: relay::Service,
     status: status::Service,
+    recover: recover::Service,
+    reconcile: Option<reconcile::Service>,
+    monitor: monitor::Service,
 }
 
 impl Service {
-    /// A processor from its parts; `instance` names this one in its group, empty for any.
-    pub fn new(config: &Config, hot: &HotState, ledger: &Ledger, instance: &str) -> Self {
+    /// A processor from its parts; `instance` names this one in its group, empty for any. Without Postgres there
+    /// is nothing to reconcile with.
+    pub fn new(config: &Config, hot: &HotState, ledger: &Ledger, store: Option<&Store>, instance: &str) -> Self {
+        let reconcile = store.map(|store| {
+            let reconciler =
+                reconcile::Reconciler::new(hot.clone(), ledger.clone(), store.clone(), config.recover.clone());
+            reconcile::Service::new(config.reconcile.clone(), reconciler)
+        });
         Self {
+            recover: recover::Service::new(config.recover.clone(), hot.clone(), ledger.clone()),
+            reconcile,
+            monitor: monitor::Service::new(ledger.clone()),
             clock: clock::Service::new(config.clock.clone(), hot.clone(), ledger.clone()),
             relay: relay::Service::new(config.relay.clone(), hot.clone(), ledger.clone()),
             status: status::Service::new(config.status.clone(), hot.clone(), ledger.clone(), instance),
@@ -63,20 +86,36 @@ impl Service {
         // One that fails takes the others along: the supervisor restarts all.
         let stop = shutdown.child_token();
         let _guard = stop.clone().drop_guard();
-        let ((), (), status) = tokio::join!(
+        let ((), (), status, (), reconcile, monitor) = tokio::join!(
             self.clock.run(stop.clone()),
             async {
                 self.relay.run(stop.clone()).await;
                 stop.cancel();
             },
-            async {
-                let result = self.status.run(stop.clone()).await;
-                stop.cancel();
-                result
-            },
+            ending(&stop, self.status.run(stop.clone())),
+            self.recover.run(stop.clone()),
+            ending(&stop, async {
+                match self.reconcile {
+                    Some(reconcile) => reconcile.run(stop.clone()).await,
+                    None => Ok(()),
+                }
+            }),
+            ending(&stop, self.monitor.run(stop.clone())),
         );
-        status
+        status?;
+        reconcile?;
+        monitor?;
+        Ok(())
     }
+}
+
+/// A part whose failure ends the others.
+async fn ending<E>(stop: &CancellationToken, part: impl Future<Output = Result<(), E>>) -> Result<(), E> {
+    let result = part.await;
+    if result.is_err() {
+        stop.cancel();
+    }
+    result
 }
 
 /// Publishes state changes that a script made, then settles them. What fails is left to the relay.

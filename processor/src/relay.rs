@@ -5,13 +5,13 @@
 //! decision has the same id whoever publishes it. Point of no return: the settling, after the log's
 //! acknowledgement.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use flashsale_core::{Micros, SaleState, Sku, invariants::Sold};
-use flashsale_ledger::Ledger;
+use flashsale_ledger::{DECIDED_TO_SENT_MAX, Ledger};
 use flashsale_lua::{Entry, HotState, OutboxEntry};
 use flashsale_schemas::events::{DecidedBy, Outcome, PurchaseDecision, accepted_id};
-use flashsale_streaming::Delivery;
+use flashsale_streaming::{Delivery, NotDelivered};
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -84,7 +84,7 @@ impl Service {
             };
             if let Err(error) = &round {
                 metrics::failed("relay");
-                if !failing {
+                if !failing && !matches!(error, flashsale_lua::Error::Closed) {
                     tracing::warn!(%error, source = ?std::error::Error::source(error), "the relay cannot reach Redis");
                 }
             }
@@ -94,6 +94,8 @@ impl Service {
 
     /// One look at every open sale, several at a time; a sale that fails or waits does not hold up others.
     async fn round(&mut self) -> flashsale_lua::Result<()> {
+        // What an unverified server holds is the recovery's business.
+        self.hot.check_open().await?;
         let due_us = i64::try_from(self.config.due_ms).unwrap_or(i64::MAX).saturating_mul(1_000);
         let now = self.hot.now().await?;
         let skus = self.hot.open_sales().await?;
@@ -125,7 +127,12 @@ impl Service {
     /// Relays what is due of one sale, until nothing is.
     async fn relay(&self, sku: &Sku, now: Micros, due: Micros) -> flashsale_lua::Result<Look> {
         loop {
+            let asked = Instant::now();
             let waiting = self.hot.outbox(sku, ENTRIES_MAX).await?;
+            if asked.elapsed() > DECIDED_TO_SENT_MAX {
+                // We stood still: a recovery may have given these units to others by now.
+                return Ok(Look { entries: waiting.len() as u64, oldest: Duration::ZERO });
+            }
             let oldest = waiting.first().map_or(Duration::ZERO, |first| now.since(first.at));
             let full = waiting.len() == ENTRIES_MAX;
             let due: Vec<OutboxEntry> = waiting.into_iter().take_while(|entry| entry.at <= due).collect();
@@ -138,25 +145,10 @@ impl Service {
 
     /// Publishes entries in order and settles them; returns whether the log acknowledged them.
     async fn publish(&self, sku: &Sku, due: &[OutboxEntry]) -> flashsale_lua::Result<bool> {
-        let delivery = Delivery::begin();
-        let mut records = 0;
-        for entry in due {
-            match &entry.entry {
-                Entry::Change(change) => {
-                    self.ledger.send_change(&delivery, change.change, &change.status);
-                    records += 1;
-                }
-                Entry::Sold { ingest_id, units, remaining_after_first } => {
-                    records += units.len() as u64;
-                    self.send_units(&delivery, sku, ingest_id, units, *remaining_after_first);
-                }
-            }
-        }
-        delivery.seal();
-        if delivery.wait().await.is_err() {
-            tracing::warn!(%sku, records, "relayed records were not acknowledged; next round again");
+        let Ok(records) = publish(&self.ledger, sku, due).await else {
+            tracing::warn!(%sku, entries = due.len(), "relayed records were not acknowledged; next round again");
             return Ok(false);
-        }
+        };
         let ids: Vec<String> = due.iter().map(|entry| entry.id.clone()).collect();
         let settled = self.hot.settle(sku, &ids).await?;
         if settled > 0 {
@@ -164,31 +156,6 @@ impl Service {
             tracing::info!(%sku, records, settled, "relayed");
         }
         Ok(true)
-    }
-
-    fn send_units(&self, delivery: &Arc<Delivery>, sku: &Sku, ingest_id: &str, units: &[Sold], remaining: u64) {
-        for (unit, sold_since) in units.iter().zip(0..) {
-            let receipt = &unit.receipt;
-            let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-            let decision = PurchaseDecision {
-                decision_id: accepted_id(&receipt.sale_id, receipt.sequence),
-                sale_id: receipt.sale_id.to_string(),
-                sku: sku.to_string(),
-                user_id: unit.user.to_string(),
-                request_id: unit.request_id.to_string(),
-                outcome: Outcome::Accepted,
-                reason: None,
-                sequence: Some(signed(receipt.sequence)),
-                as_of_sequence: Some(signed(receipt.sequence)),
-                remaining_stock: Some(signed(remaining.saturating_sub(sold_since))),
-                decided_at: receipt.decided_at,
-                // Only the ingest knew.
-                received_at: None,
-                decided_by: DecidedBy::Redis,
-                ingest_id: ingest_id.to_owned(),
-            };
-            self.ledger.send_decision(delivery, &decision);
-        }
     }
 
     /// Lets go of a sale that has ended, or is gone, once its outbox has been empty for a while.
@@ -203,5 +170,51 @@ impl Service {
             self.quiet.remove(sku);
         }
         Ok(())
+    }
+}
+
+/// Publishes entries in order; returns how many records that were, once the log has them.
+pub(crate) async fn publish(ledger: &Ledger, sku: &Sku, entries: &[OutboxEntry]) -> Result<u64, NotDelivered> {
+    let delivery = Delivery::begin();
+    let mut records = 0;
+    for entry in entries {
+        match &entry.entry {
+            Entry::Change(change) => {
+                ledger.send_change(&delivery, change.change, &change.status);
+                records += 1;
+            }
+            Entry::Sold { ingest_id, units, remaining_after_first } => {
+                records += units.len() as u64;
+                for (unit, sold_since) in units.iter().zip(0..) {
+                    let remaining = remaining_after_first.saturating_sub(sold_since);
+                    ledger.send_decision(&delivery, &accepted(sku, unit, remaining, ingest_id));
+                }
+            }
+        }
+    }
+    delivery.seal();
+    delivery.wait().await.map(|()| records)
+}
+
+/// The event of a unit that was sold by somebody else, with what is left after it.
+pub(crate) fn accepted(sku: &Sku, unit: &Sold, remaining: u64, ingest_id: &str) -> PurchaseDecision {
+    let receipt = &unit.receipt;
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    PurchaseDecision {
+        decision_id: accepted_id(&receipt.sale_id, receipt.sequence),
+        sale_id: receipt.sale_id.to_string(),
+        sku: sku.to_string(),
+        user_id: unit.user.to_string(),
+        request_id: unit.request_id.to_string(),
+        outcome: Outcome::Accepted,
+        reason: None,
+        sequence: Some(signed(receipt.sequence)),
+        as_of_sequence: Some(signed(receipt.sequence)),
+        remaining_stock: Some(signed(remaining)),
+        decided_at: receipt.decided_at,
+        // Only the ingest knew.
+        received_at: None,
+        decided_by: DecidedBy::Redis,
+        ingest_id: ingest_id.to_owned(),
     }
 }

@@ -218,7 +218,7 @@ impl Service {
 
     async fn consume(&self, flusher: &Flusher, shutdown: &CancellationToken) -> Result<(), Error> {
         let decoder = self.ledger.decoder::<PurchaseDecision>().await?;
-        let mut consumer = ConsumerConfig::new(self.group(), [self.ledger.topic(Topic::PurchaseDecisions).to_owned()]);
+        let mut consumer = ConsumerConfig::new(self.ledger.group(GROUP), [self.ledger.topic(Topic::PurchaseDecisions).to_owned()]);
         consumer.instance.clone_from(&self.instance);
         let source = KafkaSource::start(self.ledger.streaming(), &consumer)?;
         let sink = FoldSink { flusher: flusher.clone() };
@@ -228,12 +228,6 @@ impl Service {
         config.batch_max = BATCH_MAX;
         let pipeline = Pipeline::new(config, source, stage, sink, self.ledger.dead_letters("status"));
         pipeline.run(shutdown.clone()).await.map_err(Error::Streaming)
-    }
-
-    fn group(&self) -> String {
-        // Groups are shared by all topics of a cluster, so a prefix of the topics tells groups apart too.
-        let prefix = self.ledger.topic(Topic::SaleStatus).strip_suffix(Topic::SaleStatus.name()).unwrap_or_default();
-        format!("{prefix}{GROUP}")
     }
 
     /// Publishes what is news to the topic, at most once a sale in each interval.

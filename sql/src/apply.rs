@@ -233,7 +233,7 @@ impl Store {
 }
 
 /// Locks the offsets of the partitions, which are created on first sight, and returns them in order.
-async fn lock(
+pub(crate) async fn lock(
     transaction: &mut Transaction<'static, Postgres>,
     consumer: &str,
     reads: &[Read<'_>],

@@ -9,6 +9,8 @@ mod error;
 mod offset;
 mod product;
 mod purchase;
+mod rebuild;
+mod reconciliation;
 mod store;
 
 pub use apply::{Applied, Apply, Conflict, Decided, Entry, Read};
@@ -16,4 +18,6 @@ pub use error::{Error, Fault};
 pub use offset::Offset;
 pub use product::{InsertError, Product};
 pub use purchase::{Answer, Count};
+pub use rebuild::Held;
+pub use reconciliation::Reconciliation;
 pub use store::{Config, Store};

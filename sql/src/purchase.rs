@@ -85,7 +85,7 @@ impl FromRow<'_, PgRow> for Held {
     }
 }
 
-struct Unit(Sold);
+pub(crate) struct Unit(pub(crate) Sold);
 
 impl FromRow<'_, PgRow> for Unit {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {

@@ -58,6 +58,7 @@ impl Setup {
         redis.key_prefix = format!("{}:", unique("api"));
         redis.response_timeout = Duration::from_secs(10);
         let hot = HotState::connect(&redis).await.expect("Redis answers");
+        hot.open_new("test").await.expect("nobody recovers");
         let mut database = flashsale_sql::Config::new(self.database);
         database.acquire_timeout = Duration::from_secs(5);
         let store = Store::lazy(&database).expect("an address");

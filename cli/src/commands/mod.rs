@@ -1,12 +1,17 @@
 //! The commands.
 
 mod configuration;
+mod drill;
 mod migrate;
+mod rebuild;
+mod reconcile;
 mod replay;
 mod sale;
 mod sale_times;
 mod serve;
+mod stores;
 mod up;
+mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -46,7 +51,7 @@ enum Command {
     Reset(up::Reset),
     /// Serve the write edge: POST /api/v1/purchases.
     Ingest,
-    /// Run the sale clock, the outbox relay and the status pipeline.
+    /// Run the sale clock, the outbox relay, the status pipeline, recovery, reconciliation and the monitor.
     Processor,
     /// Run a consumer that writes a view of the log.
     #[command(subcommand)]
@@ -59,6 +64,14 @@ enum Command {
     Sale(sale::Sale),
     /// Print a topic of the log, decoded, one JSON object a line.
     Replay(replay::Replay),
+    /// Prove that a sale held its promises: replay its log through the rules, compare Redis and Postgres with it.
+    Verify(verify::Verify),
+    /// Compare Redis, log and Postgres unit by unit, and put right what differs.
+    Reconcile(reconcile::Reconcile),
+    /// Make Redis or Postgres anew from the log.
+    Rebuild(rebuild::Rebuild),
+    /// Break one thing at a time on servers of its own, and check that every promise holds.
+    Drill(drill::DrillArgs),
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(configuration::Configuration),
@@ -85,6 +98,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Migrate => return migrate::run(&sources).await,
         Command::Sale(sale) => return sale.run().await,
         Command::Replay(replay) => return replay.run(&sources).await,
+        Command::Verify(verify) => return verify.run(&sources).await,
+        Command::Reconcile(reconcile) => return reconcile.run(&sources).await,
+        Command::Rebuild(rebuild) => return rebuild.run(&sources).await,
+        Command::Drill(drill) => return drill.run().await,
         Command::Config(config) => return config.run(&sources),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "flashsale", &mut std::io::stdout());

@@ -146,12 +146,20 @@ impl Up {
         if settings.replication < 0 && stack.url(Kind::Kafka).is_some() {
             settings.replication = 1;
         }
+        if settings.processor.recover.in_flight_ms < 0 && kinds_started(&stack, &[Kind::Kafka, Kind::Redis]) {
+            // Nobody but this process writes to servers that it started.
+            settings.processor.recover.in_flight_ms = 0;
+        }
         if shutdown.is_cancelled() {
             tokio::task::spawn_blocking(move || stack.stop()).await?;
             return Ok(None);
         }
         Ok(Some(Arc::new(Mutex::new(Some(stack)))))
     }
+}
+
+fn kinds_started(stack: &Stack, kinds: &[Kind]) -> bool {
+    kinds.iter().all(|kind| stack.url(*kind).is_some())
 }
 
 type SharedStack = Arc<Mutex<Option<Stack>>>;

@@ -140,6 +140,13 @@ pub enum Refused {
     Ended,
 }
 
+/// Where a sale stands at one time.
+struct Due {
+    at: Micros,
+    state: SaleState,
+    end_reason: Option<EndReason>,
+}
+
 /// The whole state of one sale.
 #[derive(Debug, Clone)]
 pub struct SaleBook {
@@ -182,7 +189,18 @@ impl SaleBook {
 
     /// Units left.
     pub fn stock(&self) -> u64 {
-        self.config.initial_stock - self.sequence
+        // More is sold than there was only when a log says so that is replayed.
+        self.config.initial_stock.saturating_sub(self.sequence)
+    }
+
+    /// The configuration after the last call.
+    pub fn config(&self) -> &SaleConfig {
+        &self.config
+    }
+
+    /// Whether an operator has stopped the sale for now.
+    pub fn paused(&self) -> bool {
+        self.paused
     }
 
     /// Units sold.
@@ -203,20 +221,33 @@ impl SaleBook {
     /// Makes the transitions that the time `now` demands; returns the time used, which never
     /// runs backwards within a sale even if Redis' host clock does.
     pub fn tick(&mut self, now: Micros) -> Micros {
-        self.latest = self.latest.max(now);
-        if self.state == SaleState::Upcoming && self.latest >= self.config.start {
+        let due = self.due(now);
+        if self.state == SaleState::Upcoming && due.state != SaleState::Upcoming {
             self.state = SaleState::Active;
             self.changes.push(Change::Started);
         }
-        if self.state == SaleState::Active && self.latest >= self.config.end {
+        if self.state == SaleState::Active && due.state == SaleState::Ended {
             self.end(EndReason::TimeExpired);
         }
+        self.latest = due.at;
         self.latest
+    }
+
+    /// Where the sale stands at `now`, once the transitions that this time demands are made.
+    fn due(&self, now: Micros) -> Due {
+        let mut due = Due { at: self.latest.max(now), state: self.state, end_reason: self.end_reason };
+        if due.state == SaleState::Upcoming && due.at >= self.config.start {
+            due.state = SaleState::Active;
+        }
+        if due.state == SaleState::Active && due.at >= self.config.end {
+            (due.state, due.end_reason) = (SaleState::Ended, Some(EndReason::TimeExpired));
+        }
+        due
     }
 
     /// Decides one attempt that named `expected` as the sale it wants to buy from.
     pub fn decide(&mut self, now: Micros, expected: &SaleId, attempt: &Attempt) -> Decision {
-        let now = self.tick(now);
+        self.tick(now);
         let outcome = self.outcome(now, expected, attempt);
         if let Outcome::Accepted(receipt) = &outcome {
             self.sequence = receipt.sequence;
@@ -229,17 +260,25 @@ impl SaleBook {
     }
 
     fn outcome(&self, now: Micros, expected: &SaleId, attempt: &Attempt) -> Outcome {
-        if let Some((receipt, request_id)) = self.buyers.get(&attempt.user) {
-            return if *request_id == attempt.request_id {
-                Outcome::Repeated(receipt.clone())
-            } else {
-                Outcome::AlreadyPurchased(receipt.clone())
-            };
+        match self.buyers.get(&attempt.user) {
+            Some((receipt, request_id)) => Self::returning(receipt.clone(), request_id == &attempt.request_id),
+            None => self.first_time(now, expected),
         }
+    }
+
+    /// What a shopper who holds a unit gets, from the attempt that bought it or from another.
+    pub(crate) fn returning(receipt: Receipt, same_attempt: bool) -> Outcome {
+        if same_attempt { Outcome::Repeated(receipt) } else { Outcome::AlreadyPurchased(receipt) }
+    }
+
+    /// What a shopper without a unit gets at `now`. Nothing changes, so a replay judges a refusal without
+    /// moving the time: a Redis that only refuses does not write its time down either.
+    pub(crate) fn first_time(&self, now: Micros, expected: &SaleId) -> Outcome {
         if *expected != self.config.sale_id {
             return Outcome::NotActive(NotActive::SaleReplaced);
         }
-        match (self.state, self.end_reason) {
+        let due = self.due(now);
+        match (due.state, due.end_reason) {
             (SaleState::Ended, Some(EndReason::SoldOut)) => Outcome::SoldOut,
             (SaleState::Ended, _) => Outcome::NotActive(NotActive::TimeExpired),
             _ if self.paused => Outcome::NotActive(NotActive::Paused),
@@ -247,8 +286,17 @@ impl SaleBook {
             (SaleState::Active, _) => Outcome::Accepted(Receipt {
                 sale_id: self.config.sale_id.clone(),
                 sequence: self.sequence + 1,
-                decided_at: now,
+                decided_at: due.at,
             }),
+        }
+    }
+
+    /// Takes all units up to `sequence` for sold, whatever the rules say and without their buyers: a replay
+    /// knows these from the log, and goes on behind a unit that it finds wrong.
+    pub(crate) fn assume_sold(&mut self, sequence: u64) {
+        self.sequence = self.sequence.max(sequence);
+        if self.stock() == 0 && self.state != SaleState::Ended {
+            self.end(EndReason::SoldOut);
         }
     }
 

@@ -1,22 +1,34 @@
 //! Opening the log.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flashsale_schemas::{
     CleanupPolicy, Decoder, Encoder, Event, Registry, Topic,
-    events::{PurchaseDecision, SaleEvent, SaleStatusRecord},
+    events::{PurchaseDecision, Reconciliation, SaleEvent, SaleStatusRecord},
 };
 use flashsale_streaming::{Admin, DeadLetters, Producer, ProducerConfig, TopicSpec};
 
 use crate::Error;
+
+/// How long brokers may be away before refusals are lost.
+const REFUSALS_PATIENCE: Duration = Duration::from_secs(300);
+/// Nothing that Redis said is sent to the log later than this after Redis was asked; who is later, because the
+/// process stood still, must leave it to the outbox. Longer than one call to Redis may take.
+pub const DECIDED_TO_SENT_MAX: Duration = Duration::from_millis(2_500);
+
+/// The consumer group of the Postgres sink, and its name in Postgres, behind the prefix of the topics.
+pub const SINK_POSTGRES: &str = "flashsale-sink-postgres";
 
 /// How to reach the log and what our topics are called there.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The brokers.
     pub streaming: flashsale_streaming::Config,
-    /// How to write.
+    /// How to write what somebody waits for, or what the outbox keeps until it is written. Not patient: a
+    /// recovery of Redis has to wait until nothing of it can be under way any more.
     pub producer: ProducerConfig,
+    /// How to write refusals, which nobody else would write if this producer gave them up.
+    pub refusals: ProducerConfig,
     /// In front of every topic; empty in production, tells tests apart.
     pub topic_prefix: String,
     /// A Confluent-compatible registry; none means the compiled-in schemas.
@@ -29,6 +41,7 @@ impl Config {
         Self {
             streaming: flashsale_streaming::Config::new(brokers, client_id),
             producer: ProducerConfig::default(),
+            refusals: ProducerConfig { delivery_timeout: REFUSALS_PATIENCE, ..ProducerConfig::default() },
             topic_prefix: String::new(),
             registry_url: None,
         }
@@ -40,6 +53,7 @@ pub(crate) struct Encoders {
     pub(crate) decision: Encoder<PurchaseDecision>,
     pub(crate) event: Encoder<SaleEvent>,
     pub(crate) status: Encoder<SaleStatusRecord>,
+    pub(crate) reconciliation: Encoder<Reconciliation>,
 }
 
 /// The log, open for writing and reading. A clone shares the producer.
@@ -47,6 +61,7 @@ pub(crate) struct Encoders {
 pub struct Ledger {
     pub(crate) config: Arc<Config>,
     pub(crate) producer: Producer,
+    pub(crate) refusals: Producer,
     pub(crate) encoders: Arc<Encoders>,
     pub(crate) topics: Arc<BTreeMap<Topic, String>>,
     registry: Registry,
@@ -62,14 +77,17 @@ impl Ledger {
             Some(url) => Registry::connect(url).map_err(|source| Error::Registry { topic: "any topic", source })?,
         };
         let producer = Producer::new(&config.streaming, &config.producer).map_err(Error::Streaming)?;
+        let refusals = Producer::new(&config.streaming, &config.refusals).map_err(Error::Streaming)?;
         let encoders = Encoders {
             decision: encoder(&registry, &topics).await?,
             event: encoder(&registry, &topics).await?,
             status: encoder(&registry, &topics).await?,
+            reconciliation: encoder(&registry, &topics).await?,
         };
         Ok(Self {
             config: Arc::new(config),
             producer,
+            refusals,
             encoders: Arc::new(encoders),
             topics: Arc::new(topics),
             registry,
@@ -81,14 +99,30 @@ impl Ledger {
         &self.topics[&topic]
     }
 
+    /// What `group` is called on the brokers: groups are shared by all topics of a cluster, so the prefix of the
+    /// topics tells them apart too.
+    pub fn group(&self, group: &str) -> String {
+        format!("{}{group}", self.config.topic_prefix)
+    }
+
     /// How the brokers are reached.
     pub fn streaming(&self) -> &flashsale_streaming::Config {
         &self.config.streaming
     }
 
-    /// The producer behind all writes.
+    /// The producer behind all writes but refusals.
     pub fn producer(&self) -> &Producer {
         &self.producer
+    }
+
+    /// The producer of refusals.
+    pub fn refusals(&self) -> &Producer {
+        &self.refusals
+    }
+
+    /// How long after its decision a record may still arrive in the log.
+    pub fn in_flight_max(&self) -> Duration {
+        DECIDED_TO_SENT_MAX + self.config.producer.delivery_timeout
     }
 
     /// A decoder of the events of one topic.

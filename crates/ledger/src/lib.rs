@@ -5,10 +5,12 @@
 //! crate joins the two, once, for all services.
 
 mod ledger;
+mod passage;
 mod sale_view;
 mod scribe;
 
-pub use ledger::{Config, Ledger};
+pub use ledger::{Config, DECIDED_TO_SENT_MAX, Ledger, SINK_POSTGRES};
+pub use passage::Place;
 pub use sale_view::SaleView;
 pub use scribe::refusal_id;
 

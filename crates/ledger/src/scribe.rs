@@ -5,9 +5,9 @@ use std::sync::Arc;
 use flashsale_core::{Micros, SaleId, SaleStatus, Sku, decision::Change};
 use flashsale_schemas::{
     EncodeError, Encoder, Event, Topic,
-    events::{ChangeKind, PurchaseDecision, SaleEvent, SaleStatusRecord, event_id},
+    events::{ChangeKind, PurchaseDecision, Reconciliation, SaleEvent, SaleStatusRecord, event_id},
 };
-use flashsale_streaming::{Delivery, NotDelivered};
+use flashsale_streaming::{Delivery, NotDelivered, Producer};
 
 use crate::Ledger;
 
@@ -21,8 +21,19 @@ pub fn refusal_id(ingest_id: &str, number: u64) -> String {
 
 impl Ledger {
     fn send<T: Event>(&self, delivery: &Arc<Delivery>, encoder: &Encoder<T>, key: &[u8], event: &T) {
+        self.send_by(&self.producer, delivery, encoder, key, event);
+    }
+
+    fn send_by<T: Event>(
+        &self,
+        producer: &Producer,
+        delivery: &Arc<Delivery>,
+        encoder: &Encoder<T>,
+        key: &[u8],
+        event: &T,
+    ) {
         match encoder.encode(event) {
-            Ok(record) => self.producer.send(delivery, self.topic(T::TOPIC), key, Some(&record), &[]),
+            Ok(record) => producer.send(delivery, self.topic(T::TOPIC), key, Some(&record), &[]),
             Err(error) => {
                 unwritable(&error);
                 delivery.fail();
@@ -34,6 +45,13 @@ impl Ledger {
     pub fn send_decision(&self, delivery: &Arc<Delivery>, decision: &PurchaseDecision) {
         let key = format!("{}:{}", decision.sale_id, decision.user_id);
         self.send(delivery, &self.encoders.decision, key.as_bytes(), decision);
+    }
+
+    /// Queues a refusal as part of `delivery`: by a producer that waits longer for the brokers, since the outbox
+    /// holds no refusals.
+    pub fn send_refusal(&self, delivery: &Arc<Delivery>, refusal: &PurchaseDecision) {
+        let key = format!("{}:{}", refusal.sale_id, refusal.user_id);
+        self.send_by(&self.refusals, delivery, &self.encoders.decision, key.as_bytes(), refusal);
     }
 
     /// Queues a state change as part of `delivery`; `after` is the sale as the change left it.
@@ -75,6 +93,14 @@ impl Ledger {
     pub fn send_status(&self, delivery: &Arc<Delivery>, status: &SaleStatus) {
         let record = SaleStatusRecord::from(status);
         self.send(delivery, &self.encoders.status, status.config.sku.as_str().as_bytes(), &record);
+    }
+
+    /// Writes what a comparison of the stores found.
+    pub async fn publish_reconciliation(&self, found: &Reconciliation) -> Result<(), NotDelivered> {
+        let delivery = Delivery::begin();
+        self.send(&delivery, &self.encoders.reconciliation, found.sku.as_bytes(), found);
+        delivery.seal();
+        delivery.wait().await
     }
 
     /// Queues the word that a sale, and with it its SKU's status, is gone.

@@ -14,12 +14,14 @@ pub struct Config {
     pub durable: bool,
     /// Ports that must be used; those not given are the remembered ones or free ones.
     pub ports: Ports,
+    /// The port on loopback that Kafka tells its clients to use, where something stands in front of it.
+    pub kafka_advertised: Option<u16>,
 }
 
 impl Config {
     /// The configuration of `flashsale up`: durable, any ports, the cache that `deploy/local/setup.sh` fills.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into(), cache_dir: cache_dir(), durable: true, ports: Ports::default() }
+        Self { data_dir: data_dir.into(), cache_dir: cache_dir(), durable: true, ports: Ports::default(), kafka_advertised: None }
     }
 
     /// The same without relative paths: each server runs in a directory of its own.

@@ -66,7 +66,7 @@ pub(crate) fn spec(config: &Config, tell: &dyn Fn(Stage)) -> Result<Spec, Error>
         tell(Stage::Preparing);
         format(&java, &jars, &home, &data)?;
     }
-    let properties = write_properties(&home, &data, port, controller_port)?;
+    let properties = write_properties(&home, &data, port, controller_port, config.kafka_advertised.unwrap_or(port))?;
 
     let mut arguments = jvm(&jars, config.durable);
     arguments.extend(["kafka.Kafka".into(), properties.into()]);
@@ -128,7 +128,7 @@ fn format(java: &Path, jars: &Path, home: &Path, data: &Path) -> Result<(), Erro
         fs::remove_dir_all(&partial).map_err(Error::io(format!("remove {}", partial.display())))?;
     }
     // The ports are not kept by a format; these are never listened on.
-    let properties = write_properties(home, &partial, 1, 2)?;
+    let properties = write_properties(home, &partial, 1, 2, 1)?;
     let mut command = program::tied(java, None, server::orphan_signal(Kind::Kafka))?;
     command
         .args(jvm(jars, false))
@@ -139,14 +139,20 @@ fn format(java: &Path, jars: &Path, home: &Path, data: &Path) -> Result<(), Erro
     fs::rename(&partial, data).map_err(Error::io(format!("make {}", data.display())))
 }
 
-fn write_properties(home: &Path, data: &Path, port: u16, controller_port: u16) -> Result<PathBuf, Error> {
+fn write_properties(
+    home: &Path,
+    data: &Path,
+    port: u16,
+    controller_port: u16,
+    advertised: u16,
+) -> Result<PathBuf, Error> {
     let path = home.join("server.properties");
     // A static quorum: the controller's port may change between runs, and nothing on disk holds it.
     let text = format!(
         "# Written at each start.\n{PROPERTIES}\
          log.dirs={}\n\
          listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}\n\
          controller.quorum.voters=1@127.0.0.1:{controller_port}\n",
         data.display(),
     );

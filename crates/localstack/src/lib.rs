@@ -8,6 +8,7 @@
 
 mod config;
 mod error;
+mod fault_proxy;
 mod kafka;
 mod leftover;
 mod owner;
@@ -21,8 +22,9 @@ mod stack;
 
 pub use config::{Config, Kind, Progress, Stage, Step};
 pub use error::Error;
+pub use fault_proxy::{Fault, FaultProxy};
 pub use owner::{down, owner};
-pub use ports::Ports;
+pub use ports::{Ports, running};
 pub use postgres::{data_folders, psql};
 pub use server::Server;
 pub use stack::Stack;

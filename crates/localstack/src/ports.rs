@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, Kind};
 
 /// Below the ephemeral range (32768 and up on Linux). A port inside it can be taken by any outgoing connection while
 /// its server restarts, even by a client that connects to itself.
@@ -54,6 +54,20 @@ impl Ports {
         fs::write(file, json).map_err(Error::io(format!("write {}", file.display())))?;
         Ok(settled)
     }
+}
+
+/// The servers that the stack of this data directory runs, and where each answers; none when nothing runs here.
+pub fn running(data_dir: &Path) -> Option<Vec<(Kind, String)>> {
+    crate::owner(data_dir).ok().flatten()?;
+    let ports: Ports = serde_json::from_slice(&fs::read(data_dir.join("ports.json")).ok()?).ok()?;
+    let urls = [
+        (Kind::Kafka, ports.kafka.map(|port| format!("127.0.0.1:{port}"))),
+        (Kind::Redis, ports.redis.map(|port| format!("redis://127.0.0.1:{port}"))),
+        (Kind::Postgres, ports.postgres.map(|port| format!("postgres://flashsale@127.0.0.1:{port}/flashsale"))),
+    ];
+    // A server that is somebody else's has a port here too, but no process.
+    let ours = urls.into_iter().filter(|(kind, _)| data_dir.join(format!("{kind}.pid")).exists());
+    Some(ours.filter_map(|(kind, url)| Some((kind, url?))).collect())
 }
 
 /// The port to listen on: the fixed one, or any free one.

@@ -3,6 +3,7 @@
 //! * [`Producer`] writes; one [`Delivery`] acknowledges a whole batch.
 //! * [`Pipeline`] reads as a member of a group: source → stage → batch → write → commit, with the four
 //!   [`Outcome`]s.
+//! * [`scan`] passes once over a topic, as fast as it can.
 //! * [`View`] reads whole topics without a group, to keep a table in memory.
 //! * [`Admin`] creates topics.
 //!
@@ -10,6 +11,7 @@
 //! any time, since offsets are committed only after it; what it does must be safe to repeat.
 
 mod admin;
+mod breaker;
 mod config;
 mod dead_letter;
 mod kafka_source;
@@ -18,6 +20,7 @@ mod metrics;
 mod pipeline;
 mod producer;
 mod record;
+mod scan;
 mod sink;
 mod source;
 mod stage;
@@ -32,6 +35,7 @@ pub use metrics::describe as describe_metrics;
 pub use pipeline::{Pipeline, PipelineConfig};
 pub use producer::{Delivery, NotDelivered, Producer, ProducerConfig};
 pub use record::{Header, Partition, Position, Record};
+pub use scan::{From as ScanFrom, Offsets as ScanOffsets, Progress as ScanProgress, Scanned, partitions, scan};
 pub use sink::{Batch, Counts, Entry, Sink, Span, WriteError, Written};
 pub use source::{Control, Source, SourceEvent};
 pub use stage::{Outcome, Rejection};

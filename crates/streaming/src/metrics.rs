@@ -1,15 +1,18 @@
 //! Names of the metrics of this crate.
 
-use metrics::{counter, describe_counter, gauge};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 use crate::{
     Partition,
+    breaker::State,
     sink::{Counts, Span},
 };
 
 const RECORDS: &str = "flashsale_consumer_records_total";
 const FAILURES: &str = "flashsale_consumer_failures_total";
 const PAUSED: &str = "flashsale_consumer_paused";
+const BREAKER: &str = "flashsale_consumer_breaker_state";
+const UNACCOUNTED: &str = "flashsale_consumer_unaccounted_records";
 const PRODUCE_REFUSED: &str = "flashsale_producer_refused_total";
 
 /// Describes the metrics of this crate to the recorder.
@@ -19,7 +22,9 @@ pub fn describe() {
         "Records by consumer, topic, partition and result (I10: consumed is the sum of the others)"
     );
     describe_counter!(FAILURES, "Failed tries of a consumer to go on, by step");
-    metrics::describe_gauge!(PAUSED, "1 while a consumer waits for its infrastructure");
+    describe_gauge!(PAUSED, "1 while a consumer waits for its infrastructure");
+    describe_gauge!(BREAKER, "Breaker of a consumer: 0 closed, 1 open, 2 half-open");
+    describe_gauge!(UNACCOUNTED, "Records consumed less those applied, duplicate, rejected and skipped: always 0 (I10)");
     describe_counter!(PRODUCE_REFUSED, "Records that did not fit into the producer's queue");
 }
 
@@ -45,6 +50,18 @@ pub(crate) fn accounted(consumer: &str, partition: &Partition, span: &Span, coun
         )
         .increment(count);
     }
+    let accounted = counts.applied + counts.duplicate + span.rejected + span.skipped;
+    gauge!(
+        UNACCOUNTED,
+        "consumer" => consumer.to_owned(),
+        "topic" => partition.topic.to_string(),
+        "partition" => partition.number.to_string(),
+    )
+    .increment(span.consumed as f64 - accounted as f64);
+}
+
+pub(crate) fn breaker(consumer: &str, state: State) {
+    gauge!(BREAKER, "consumer" => consumer.to_owned()).set(f64::from(state as u8));
 }
 
 pub(crate) fn failed(consumer: &str, step: &'static str) {

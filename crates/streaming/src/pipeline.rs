@@ -5,13 +5,12 @@ use std::{
     time::Duration,
 };
 
-use rand::Rng;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Batch, Control, DeadLetters, Entry, Error, Outcome, Partition, Record, Rejection, Sink, Source, SourceEvent,
-    WriteError, metrics,
+    WriteError, breaker::Breaker, metrics,
 };
 
 /// How a pipeline batches.
@@ -65,6 +64,7 @@ pub struct Pipeline<S, F, K: Sink> {
     /// Partitions that were taken away since the records in hand arrived. Even when they come back at
     /// once, what is in hand is from before: it is read again from where they begin now.
     lost: HashSet<Partition>,
+    breaker: Breaker,
 }
 
 impl<S, F, K: Sink> std::fmt::Debug for Pipeline<S, F, K> {
@@ -81,8 +81,10 @@ where
 {
     /// A pipeline from its parts.
     pub fn new(config: PipelineConfig, source: S, stage: F, sink: K, dead_letters: DeadLetters) -> Self {
+        let breaker = Breaker::new(&config.name, config.backoff_min, config.backoff_max);
         Self {
             config,
+            breaker,
             source,
             stage,
             sink,
@@ -153,7 +155,6 @@ where
     /// Runs the stage over one record and accounts for it.
     async fn accept(&mut self, record: Record, shutdown: &CancellationToken) -> Result<(), Interrupted> {
         let partition = record.position.partition.clone();
-        let mut tries = 0;
         let outcome = loop {
             // Not ours any more, or read twice around a rebalance.
             match self.owned.get(&partition) {
@@ -161,7 +162,7 @@ where
                 _ => return Ok(()),
             }
             match (self.stage)(&record) {
-                Outcome::Fail(reason) => self.wait_out("stage", &reason, &mut tries, shutdown).await?,
+                Outcome::Fail(reason) => self.wait_out("stage", &reason, shutdown).await?,
                 outcome => break outcome,
             }
         };
@@ -196,7 +197,6 @@ where
         rejection: &Rejection,
         shutdown: &CancellationToken,
     ) -> Result<bool, Interrupted> {
-        let mut tries = 0;
         let partition = &record.position.partition;
         while self.owned.contains_key(partition) && !self.lost.contains(partition) {
             match self.dead_letters.bury(record, rejection).await {
@@ -205,7 +205,7 @@ where
                     tracing::warn!(position = %record.position, class, message, "record rejected");
                     return Ok(true);
                 }
-                Err(error) => self.wait_out("dead_letter", &error.to_string(), &mut tries, shutdown).await?,
+                Err(error) => self.wait_out("dead_letter", &error.to_string(), shutdown).await?,
             }
         }
         Ok(false)
@@ -213,12 +213,11 @@ where
 
     /// Writes the batch, however long that takes.
     async fn write(&mut self, shutdown: &CancellationToken) -> Result<(), Interrupted> {
-        let mut tries = 0;
         while !self.batch.spans.is_empty() {
             match self.sink.write(&self.batch).await {
                 Ok(written) => self.written(&written),
                 Err(WriteError::Poison(poison)) => self.remove_poison(poison, shutdown).await?,
-                Err(WriteError::Fail(reason)) => self.wait_out("write", &reason, &mut tries, shutdown).await?,
+                Err(WriteError::Fail(reason)) => self.wait_out("write", &reason, shutdown).await?,
             }
         }
         self.batch_records = 0;
@@ -250,6 +249,7 @@ where
     }
 
     fn written(&mut self, written: &crate::Written) {
+        self.breaker.succeeded();
         let batch = std::mem::take(&mut self.batch);
         self.batch_records = 0;
         self.write_at = None;
@@ -290,15 +290,13 @@ where
         &mut self,
         step: &'static str,
         reason: &str,
-        tries: &mut u32,
         shutdown: &CancellationToken,
     ) -> Result<(), Interrupted> {
-        *tries += 1;
         metrics::failed(&self.config.name, step);
         metrics::paused(&self.config.name, true);
-        tracing::warn!(consumer = self.config.name, step, reason, tries = *tries, "paused, will try again");
-        let full = self.config.backoff_min.saturating_mul(1 << (*tries - 1).min(16)).min(self.config.backoff_max);
-        let until = Instant::now() + full.mul_f64(rand::rng().random_range(0.5..=1.0));
+        let until = Instant::now() + self.breaker.failed();
+        let tries = self.breaker.failures();
+        tracing::warn!(consumer = self.config.name, step, reason, tries, "paused, will try again");
         loop {
             tokio::select! {
                 biased;
@@ -312,6 +310,7 @@ where
             }
         }
         metrics::paused(&self.config.name, false);
+        self.breaker.probe();
         Ok(())
     }
 
@@ -320,13 +319,13 @@ where
     async fn control(&mut self, control: Control, shutdown: &CancellationToken) -> Result<(), Interrupted> {
         match control {
             Control::Assigned(partitions, reply) => {
-                let mut tries = 0;
-                let start = loop {
+                        let start = loop {
                     match self.sink.resume(&partitions).await {
                         Ok(start) => break start,
-                        Err(reason) => self.wait_out("resume", &reason, &mut tries, shutdown).await?,
+                        Err(reason) => self.wait_out("resume", &reason, shutdown).await?,
                     }
                 };
+                self.breaker.succeeded();
                 for partition in partitions {
                     let next = start.get(&partition).copied().unwrap_or(-1);
                     self.owned.insert(partition, next);

@@ -78,7 +78,11 @@ impl Shop {
             }
         });
         Self {
-            hot: HotState::connect(&hot).await.unwrap(),
+            hot: {
+                let hot = HotState::connect(&hot).await.unwrap();
+                hot.open_new("test").await.unwrap();
+                hot
+            },
             ledger,
             decisions,
             _view: view.unwrap(),

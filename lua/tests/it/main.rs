@@ -14,7 +14,9 @@ async fn hot_state() -> HotState {
     let mut config = Config::new(flashsale_testkit::redis().await);
     config.key_prefix = format!("{}:", flashsale_testkit::unique("lua"));
     config.response_timeout = Duration::from_secs(10);
-    HotState::connect(&config).await.expect("Redis answers")
+    let hot = HotState::connect(&config).await.expect("Redis answers");
+    hot.open_new("test").await.expect("nobody recovers");
+    hot
 }
 
 /// A sale with times in ms from Redis' now.

@@ -45,12 +45,14 @@ impl Shop {
             collect::<PurchaseDecision>(&ledger, Topic::PurchaseDecisions, Arc::clone(&decisions)).await,
             collect::<SaleEvent>(&ledger, Topic::SaleEvents, Arc::clone(&events)).await,
         ];
-        Self { hot: HotState::connect(&hot).await.unwrap(), ledger, decisions, events, _views: views }
+        let hot = HotState::connect(&hot).await.unwrap();
+        hot.open_new("test").await.unwrap();
+        Self { hot, ledger, decisions, events, _views: views }
     }
 
     fn processor(&self) -> (CancellationToken, JoinHandle<()>) {
         let stop = CancellationToken::new();
-        let service = Service::new(&Config::default(), &self.hot, &self.ledger, "");
+        let service = Service::new(&Config::default(), &self.hot, &self.ledger, None, "");
         let task = tokio::spawn({
             let stop = stop.clone();
             async move { service.run(stop).await.unwrap() }

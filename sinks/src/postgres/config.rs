@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-const GROUP: &str = "flashsale-sink-postgres";
+use flashsale_ledger::SINK_POSTGRES;
 
 /// How decisions become rows.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ impl Config {
     /// topics tells them apart too.
     pub fn new(topic_prefix: &str) -> Self {
         Self {
-            group: format!("{topic_prefix}{GROUP}"),
+            group: format!("{topic_prefix}{SINK_POSTGRES}"),
             instance: String::new(),
             batch_max: 1_000,
             linger: Duration::from_millis(20),

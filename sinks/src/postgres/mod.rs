@@ -5,11 +5,13 @@
 //! commit in Postgres. The offsets on the broker follow for lag displays and are never read.
 
 mod config;
+mod rebuild;
 mod service;
 mod sink;
 mod stage;
 
 pub use config::Config;
+pub use rebuild::{Rebuilt, rebuild};
 pub use service::{Error, Service};
 pub use sink::PostgresSink;
 pub use stage::stage;

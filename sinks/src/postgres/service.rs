@@ -33,6 +33,9 @@ pub enum Error {
     /// The consumer stopped, or could not be started.
     #[error("a consumer")]
     Streaming(#[from] flashsale_streaming::Error),
+    /// Postgres could not be read or written.
+    #[error("the view")]
+    Postgres(#[from] flashsale_sql::Error),
 }
 
 impl Error {

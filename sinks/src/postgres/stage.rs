@@ -32,7 +32,7 @@ pub fn stage(decoder: Decoder<PurchaseDecision>) -> impl Fn(&Record) -> Outcome<
 }
 
 /// Checks what is stored and nothing else: a refusal is only counted.
-fn decided(decision: &PurchaseDecision) -> Result<Option<Decided>, String> {
+pub(super) fn decided(decision: &PurchaseDecision) -> Result<Option<Decided>, String> {
     let answer = match decision.outcome {
         Decision::Accepted => Answer::Accepted,
         Decision::AlreadyPurchased => Answer::AlreadyPurchased,

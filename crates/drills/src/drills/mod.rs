@@ -1,0 +1,4 @@
+//! The drills, by what they break.
+
+pub(crate) mod ingest;
+pub(crate) mod redis;

@@ -1,0 +1,65 @@
+//! One pass over the events of a topic.
+
+use std::time::Duration;
+
+use flashsale_schemas::{DecodeError, Decoder, Event};
+use flashsale_streaming::{ScanFrom, ScanOffsets, ScanProgress, scan};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use crate::Ledger;
+
+/// Looks for a schema that the registry was asked for, this far apart.
+const SCHEMA_LOOKS: u32 = 100;
+const SCHEMA_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where an event stands in its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The partition.
+    pub partition: i32,
+    /// The offset in it.
+    pub offset: i64,
+}
+
+impl Ledger {
+    /// Calls `each` with every event of `T`'s topic from `from` up to where it ends now; records without a value,
+    /// and those whose key is not `wanted`, are left out. Runs on a thread of its own. Returns where the next pass would go on.
+    ///
+    /// # Errors
+    /// When the brokers do not answer, or `stop` is cancelled.
+    pub async fn pass<T: Event>(
+        &self,
+        decoder: Decoder<T>,
+        from: ScanFrom,
+        wanted: impl Fn(Option<&[u8]>) -> bool + Send + 'static,
+        stop: &CancellationToken,
+        mut progress: impl FnMut(ScanProgress) + Send + 'static,
+        mut each: impl FnMut(Place, Result<T, DecodeError>) + Send + 'static,
+    ) -> Result<ScanOffsets, flashsale_streaming::Error> {
+        let (config, topic) = (self.streaming().clone(), self.topic(T::TOPIC).to_owned());
+        let (stop, runtime) = (stop.clone(), Handle::current());
+        let passing = tokio::task::spawn_blocking(move || {
+            // The decoder looks unknown schemas up on this runtime.
+            let _guard = runtime.enter();
+            scan(&config, &topic, &from, &stop, &mut progress, &mut |record| {
+                let Some(payload) = record.payload.filter(|_| wanted(record.key)) else { return };
+                let place = Place { partition: record.partition, offset: record.offset };
+                each(place, decode(&decoder, payload));
+            })
+        });
+        let stopped = |error| flashsale_streaming::Error::Stopped(format!("the pass ended early: {error}"));
+        passing.await.map_err(stopped)?
+    }
+}
+
+/// Waits for a schema that is asked for, on a thread where that holds nobody up.
+fn decode<T: Event>(decoder: &Decoder<T>, payload: &[u8]) -> Result<T, DecodeError> {
+    for _ in 0..SCHEMA_LOOKS {
+        match decoder.decode(payload) {
+            Err(error) if !error.is_data_error() => std::thread::sleep(SCHEMA_PAUSE),
+            decoded => return decoded,
+        }
+    }
+    decoder.decode(payload)
+}

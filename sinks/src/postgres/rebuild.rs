@@ -1,0 +1,162 @@
+//! The view made anew: what the log says up to where the sink has written replaces what Postgres says.
+//!
+//! hold the sink's offsets → read the log up to them → replace rows and counts of each sale → commit, all in one
+//! transaction. The sink waits meanwhile and goes on behind it.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use flashsale_core::{Micros, SaleId, Sku, invariants::Sold};
+use flashsale_ledger::{Ledger, SINK_POSTGRES};
+use flashsale_schemas::{Topic, events::PurchaseDecision};
+use flashsale_sql::{Answer, Count, Decided, Held, Store};
+use flashsale_streaming::{ScanFrom, ScanProgress};
+use tokio_util::sync::CancellationToken;
+
+use super::{Error, stage::decided};
+
+/// What became, or would become, of the view of one sale.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Rebuilt {
+    /// The SKU.
+    pub sku: Sku,
+    /// The sale.
+    pub sale_id: SaleId,
+    /// Units before.
+    pub rows_before: u64,
+    /// Units after.
+    pub rows_after: u64,
+    /// Units that were missing or told differently.
+    pub added: u64,
+    /// Units that the log does not know, or tells differently.
+    pub removed: u64,
+    /// Attempts counted before.
+    pub counted_before: u64,
+    /// Attempts counted after.
+    pub counted_after: u64,
+}
+
+impl Rebuilt {
+    /// Whether the view was right.
+    pub fn is_unchanged(&self) -> bool {
+        self.added == 0 && self.removed == 0 && self.counted_before == self.counted_after
+    }
+}
+
+/// One sale as the log tells it.
+#[derive(Default)]
+struct Sale {
+    sku: Option<Sku>,
+    units: BTreeMap<u64, Sold>,
+    counts: HashMap<(i64, Answer), u64>,
+}
+
+#[derive(Default)]
+struct Sales(HashMap<SaleId, Sale>);
+
+impl Sales {
+    fn take(&mut self, decided: Decided, sku: &str) {
+        let (sale, at, answer) = match decided {
+            Decided::Sold { sku, unit } => {
+                let (id, sequence) = (unit.receipt.sale_id.clone(), unit.receipt.sequence);
+                let (sale, at) = (self.0.entry(id).or_default(), unit.receipt.decided_at);
+                sale.sku = Some(sku);
+                if sale.units.contains_key(&sequence) {
+                    return;
+                }
+                sale.units.insert(sequence, unit);
+                (sale, at, Answer::Accepted)
+            }
+            Decided::Refused { sale_id, answer, decided_at } => {
+                let sale = self.0.entry(sale_id).or_default();
+                if sale.sku.is_none() {
+                    sale.sku = Sku::new(sku).ok();
+                }
+                (sale, decided_at, answer)
+            }
+        };
+        *sale.counts.entry((at.0.div_euclid(1_000_000), answer)).or_default() += 1;
+    }
+}
+
+impl Sale {
+    fn counts(&self) -> Vec<Count> {
+        let count = |(&(second, answer), &count): (&(i64, Answer), &u64)| Count {
+            second: Micros(second.saturating_mul(1_000_000)),
+            answer,
+            count,
+        };
+        let mut counts: Vec<Count> = self.counts.iter().map(count).collect();
+        counts.sort_by_key(|count| (count.second, count.answer.as_str()));
+        counts
+    }
+}
+
+/// Makes the view of one SKU, or of all, anew; `dry_run` only says what would change. Sales that the log does not
+/// know are left alone.
+///
+/// # Errors
+/// When the log or Postgres do not answer; nothing has changed then.
+pub async fn rebuild(
+    ledger: &Ledger,
+    store: &Store,
+    sku: Option<&Sku>,
+    dry_run: bool,
+    progress: impl FnMut(ScanProgress) + Send + 'static,
+    stop: &CancellationToken,
+) -> Result<Vec<Rebuilt>, Error> {
+    let topic = ledger.topic(Topic::PurchaseDecisions);
+    let partitions: Vec<i32> = flashsale_streaming::partitions(ledger.streaming(), topic).await?;
+    let mut held = store.hold_offsets(&ledger.group(SINK_POSTGRES), topic, &partitions).await?;
+    let ends: HashMap<i32, i64> = partitions.iter().copied().zip(held.offsets().iter().copied()).collect();
+    let sales = Arc::new(Mutex::new(Sales::default()));
+    let decoder = ledger.decoder::<PurchaseDecision>().await?;
+    let (into, wanted) = (sales.clone(), sku.cloned());
+    let take = move |place: flashsale_ledger::Place, decision: Result<PurchaseDecision, _>| {
+        let written = ends.get(&place.partition).is_some_and(|end| place.offset < *end);
+        // What cannot be read, or used, is in the dead letters.
+        let (true, Ok(decision)) = (written, decision) else { return };
+        if wanted.as_ref().is_some_and(|sku| sku.as_str() != decision.sku) {
+            return;
+        }
+        if let Ok(Some(decided)) = decided(&decision) {
+            into.lock().unwrap_or_else(PoisonError::into_inner).take(decided, &decision.sku);
+        }
+    };
+    ledger.pass(decoder, ScanFrom::Beginning, |_| true, stop, progress, take).await?;
+    let sales = std::mem::take(&mut sales.lock().unwrap_or_else(PoisonError::into_inner).0);
+    let mut rebuilt = Vec::new();
+    for (sale_id, sale) in sales {
+        rebuilt.extend(replace(&mut held, &sale_id, &sale, dry_run).await?);
+    }
+    if !dry_run {
+        held.commit().await?;
+    }
+    rebuilt.sort_by(|one, other| (&one.sku, &one.sale_id).cmp(&(&other.sku, &other.sale_id)));
+    Ok(rebuilt)
+}
+
+async fn replace(held: &mut Held, sale_id: &SaleId, sale: &Sale, dry_run: bool) -> Result<Option<Rebuilt>, Error> {
+    let Some(sku) = &sale.sku else { return Ok(None) };
+    let (before, counted) = held.view_of(sale_id).await?;
+    let units: Vec<Sold> = sale.units.values().cloned().collect();
+    let counts = sale.counts();
+    let known: HashSet<&Sold> = before.iter().collect();
+    let wanted: HashSet<&Sold> = units.iter().collect();
+    let rebuilt = Rebuilt {
+        sku: sku.clone(),
+        sale_id: sale_id.clone(),
+        rows_before: before.len() as u64,
+        rows_after: units.len() as u64,
+        added: units.iter().filter(|unit| !known.contains(unit)).count() as u64,
+        removed: before.iter().filter(|unit| !wanted.contains(unit)).count() as u64,
+        counted_before: counted.iter().map(|count| count.count).sum(),
+        counted_after: counts.iter().map(|count| count.count).sum(),
+    };
+    if !dry_run && !rebuilt.is_unchanged() {
+        held.replace(sku, sale_id, &units, &counts).await?;
+    }
+    Ok(Some(rebuilt))
+}

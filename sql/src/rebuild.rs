@@ -1,0 +1,96 @@
+//! The view of a sale, made anew from the log.
+
+use flashsale_core::{Micros, SaleId, Sku, invariants::Sold};
+use sqlx::{Postgres, Transaction};
+
+use crate::{
+    Count, Error, Store,
+    apply::{self, Read},
+    product::bigint,
+    purchase::Unit,
+};
+
+/// Units that are inserted at once.
+const INSERT_MAX: usize = 5_000;
+
+/// A transaction that holds a consumer's offsets: nobody writes further while it lasts. Dropped, it changes nothing.
+#[derive(Debug)]
+pub struct Held {
+    transaction: Transaction<'static, Postgres>,
+    offsets: Vec<i64>,
+}
+
+impl Store {
+    /// Holds the offsets of `consumer` in these partitions of `topic`.
+    pub async fn hold_offsets(&self, consumer: &str, topic: &str, partitions: &[i32]) -> Result<Held, Error> {
+        let mut transaction = self.pool.begin().await.map_err(Error::at("beginning a rebuild"))?;
+        let reads: Vec<Read<'_>> = partitions
+            .iter()
+            .map(|partition| Read { topic, partition: *partition, next: 0, consumed: 0, rejected: 0, skipped: 0 })
+            .collect();
+        let offsets = apply::lock(&mut transaction, consumer, &reads).await?;
+        Ok(Held { transaction, offsets })
+    }
+}
+
+impl Held {
+    /// The next offset of each partition, in the order in which they were named.
+    pub fn offsets(&self) -> &[i64] {
+        &self.offsets
+    }
+
+    /// What the view says of a sale now.
+    pub async fn view_of(&mut self, sale: &SaleId) -> Result<(Vec<Sold>, Vec<Count>), Error> {
+        let units: Vec<Unit> = sqlx::query_as(include_str!("../queries/purchases_of_sale.sql"))
+            .bind(sale.as_str())
+            .fetch_all(&mut *self.transaction)
+            .await
+            .map_err(Error::at("reading purchases"))?;
+        let counts: Vec<Count> = sqlx::query_as(include_str!("../queries/counts_of_sale.sql"))
+            .bind(sale.as_str())
+            .fetch_all(&mut *self.transaction)
+            .await
+            .map_err(Error::at("reading counts"))?;
+        Ok((units.into_iter().map(|unit| unit.0).collect(), counts))
+    }
+
+    /// Replaces what the view says of a sale. Visible to others once committed.
+    pub async fn replace(&mut self, sku: &Sku, sale: &SaleId, units: &[Sold], counts: &[Count]) -> Result<(), Error> {
+        for delete in [include_str!("../queries/purchases_delete.sql"), include_str!("../queries/counts_delete.sql")] {
+            sqlx::query(delete)
+                .bind(sale.as_str())
+                .execute(&mut *self.transaction)
+                .await
+                .map_err(Error::at("emptying a view"))?;
+        }
+        for units in units.chunks(INSERT_MAX) {
+            let column = |value: fn(&Sold) -> &str| -> Vec<&str> { units.iter().map(value).collect() };
+            sqlx::query(include_str!("../queries/purchases_insert.sql"))
+                .bind(column(|unit| unit.receipt.sale_id.as_str()))
+                .bind(units.iter().map(|unit| bigint(unit.receipt.sequence)).collect::<Vec<_>>())
+                .bind(column(|unit| unit.user.as_str()))
+                .bind(vec![sku.as_str(); units.len()])
+                .bind(units.iter().map(|unit| unit.receipt.number()).collect::<Vec<_>>())
+                .bind(column(|unit| unit.request_id.as_str()))
+                .bind(units.iter().map(|unit| unit.receipt.decided_at.to_utc()).collect::<Vec<_>>())
+                .execute(&mut *self.transaction)
+                .await
+                .map_err(Error::at("writing purchases anew"))?;
+        }
+        let second = |count: &Count| Micros(count.second.0).to_utc();
+        sqlx::query(include_str!("../queries/counts_insert.sql"))
+            .bind(sale.as_str())
+            .bind(counts.iter().map(second).collect::<Vec<_>>())
+            .bind(counts.iter().map(|count| count.answer.as_str()).collect::<Vec<_>>())
+            .bind(counts.iter().map(|count| bigint(count.count)).collect::<Vec<_>>())
+            .execute(&mut *self.transaction)
+            .await
+            .map(drop)
+            .map_err(Error::at("writing counts anew"))
+    }
+
+    /// Makes it so.
+    pub async fn commit(self) -> Result<(), Error> {
+        self.transaction.commit().await.map_err(Error::at("committing a rebuild"))
+    }
+}
