@@ -191,18 +191,42 @@ impl Link {
         }
     }
 
-    /// Runs one command through any connection.
+    /// Runs one command through any connection; once more through a new one when it was cut, so it must be one
+    /// that may run twice.
     pub(crate) async fn command<T: FromRedisValue>(&self, doing: &'static str, command: &Cmd) -> Result<T> {
-        let mut connected = self.any().await?;
-        let answer = command.query_async(&mut connected.connection).await;
-        answer.inspect_err(|error| self.note(&connected, error)).map_err(Error::redis(doing))
+        self.twice(doing, Request::Command(command)).await
     }
 
-    /// Runs a pipeline through any connection.
+    /// The same for a pipeline.
     pub(crate) async fn pipeline<T: FromRedisValue>(&self, doing: &'static str, pipeline: &Pipeline) -> Result<T> {
+        self.twice(doing, Request::Pipeline(pipeline)).await
+    }
+
+    async fn twice<T: FromRedisValue>(&self, doing: &'static str, request: Request<'_>) -> Result<T> {
         let mut connected = self.any().await?;
-        let answer = pipeline.query_async(&mut connected.connection).await;
-        answer.inspect_err(|error| self.note(&connected, error)).map_err(Error::redis(doing))
+        let mut answer = request.ask(&mut connected.connection).await.inspect_err(|error| self.note(&connected, error));
+        // Cut, as a recovery does to everybody. Not when it is silent: then waiting twice helps nobody.
+        if matches!(&answer, Err(error) if error.is_connection_dropped()) {
+            connected = self.any().await?;
+            answer = request.ask(&mut connected.connection).await.inspect_err(|error| self.note(&connected, error));
+        }
+        answer.map_err(Error::redis(doing))
+    }
+}
+
+/// What is asked of the server.
+#[derive(Clone, Copy)]
+enum Request<'a> {
+    Command(&'a Cmd),
+    Pipeline(&'a Pipeline),
+}
+
+impl Request<'_> {
+    async fn ask<T: FromRedisValue>(self, connection: &mut MultiplexedConnection) -> redis::RedisResult<T> {
+        match self {
+            Self::Command(command) => command.query_async(connection).await,
+            Self::Pipeline(pipeline) => pipeline.query_async(connection).await,
+        }
     }
 }
 

@@ -86,7 +86,8 @@ fn list(json: bool) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["FAULT", "NAME", "QUICK", "WHAT IS BROKEN"]);
+    table.load_style(presets::NOTHING);
+    table.set_header(["FAULT", "NAME", "QUICK", "WHAT IS BROKEN"]);
     for drill in all() {
         table.add_row([drill.fault, drill.name, if drill.quick { "yes" } else { "" }, drill.broken]);
     }
