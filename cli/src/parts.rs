@@ -180,6 +180,11 @@ async fn build(settings: &Settings, parts: Parts) -> anyhow::Result<Built> {
             built.health = with_store(built.health, &store);
             let (config, instance) = (&settings.processor, &settings.instance);
             let service = flashsale_processor::Service::new(config, &hot, &ledger, Some(&store), instance);
+            let fence = hot.clone();
+            built.health = built.health.readiness("fence", move || {
+                let fence = fence.clone();
+                async move { fence.check_open().await.map_err(|error| error.to_string()) }
+            });
             let stop = built.stop.clone();
             built.tasks.spawn(async move { service.run(stop).await.context("the processor") });
         }

@@ -269,7 +269,9 @@ impl Claim {
         let keys = [self.hot.keys.claim(), self.hot.keys.fence()];
         let args = [self.token.clone(), self.run_id.clone()];
         let held: u8 = script::OPEN.call_unverified(&self.hot.link, &keys, &args).await?;
-        self.held(held)
+        self.held(held)?;
+        self.hot.link.look_again();
+        Ok(())
     }
 
     /// Gives the claim up and leaves the fence as it is.

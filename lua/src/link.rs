@@ -191,6 +191,12 @@ impl Link {
         }
     }
 
+    /// Drops the connection, so that the next use looks at the server again.
+    pub(crate) fn look_again(&self) {
+        let mut state = self.state();
+        (state.current, state.not_before) = (None, None);
+    }
+
     /// Runs one command through any connection; once more through a new one when it was cut, so it must be one
     /// that may run twice.
     pub(crate) async fn command<T: FromRedisValue>(&self, doing: &'static str, command: &Cmd) -> Result<T> {

@@ -108,6 +108,8 @@ async fn f_9_a_request_that_met_no_redis_succeeds_when_it_is_back() {
     app.create(&product).await.assert_unavailable();
     app.create(&json!({})).await.fields();
     tokio::task::block_in_place(|| redis.restart()).unwrap();
+    // As the processor does once it has compared the server with the log.
+    app.hot.open_new("test").await.unwrap();
     // The first calls may still meet the broken connection.
     let created = wait_until(PATIENCE, "the product", async || {
         let answer = app.create(&product).await;
