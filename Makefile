@@ -5,7 +5,7 @@ SHELL := /bin/bash
 # Where rustup puts cargo, for shells that have not been told yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup up down reset build test lint fmt check bench
+.PHONY: help setup up down reset build test lint fmt check drills bench
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,11 @@ fmt: ## Format the code
 check: ## Quick: does it compile?
 	cargo check --workspace --all-targets
 
+drills: setup ## Break everything that may break, one fault at a time; results go to docs/reliability.md
+	cargo build --release --package flashsale
+	target/release/flashsale drill run --all $(if $(TIMES),--times $(TIMES)) --write docs/reliability.md
+
 bench: setup ## Measure the decision and the pipeline, beside limits measured in the same run
 	cargo bench --package flashsale-lua --bench decide
 	cargo bench --package flashsale --bench pipeline
+	cargo bench --package flashsale --bench proof

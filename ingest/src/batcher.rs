@@ -114,7 +114,9 @@ async fn call(shared: &Shared, sku: &Sku, sale_id: &SaleId, attempts: &[Attempt]
                 shared.note_redis_time(batch.decided_at);
                 return Some(batch);
             }
-            Err(error @ (flashsale_lua::Error::Redis { .. } | flashsale_lua::Error::Unreachable)) if attempt < TRIES => {
+            Err(error @ (flashsale_lua::Error::Redis { .. } | flashsale_lua::Error::Unreachable))
+                if attempt < TRIES =>
+            {
                 tracing::warn!(%sku, %error, source = ?std::error::Error::source(&error), attempt, "decide, trying again");
                 tokio::time::sleep(RETRY_PAUSE.mul_f64(f64::from(attempt) * shared.jitter())).await;
             }

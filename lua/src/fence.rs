@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
-use flashsale_core::{Micros, Receipt, RequestId, SaleId, SaleStatus, Sku, UserId, comparison::HotSale, invariants::Sold};
+use flashsale_core::{
+    Micros, Receipt, RequestId, SaleId, SaleStatus, Sku, UserId, comparison::HotSale, invariants::Sold,
+};
 
 use crate::{
     ATTEMPTS_MAX, ChangedSale, Entry, Error, HotState, Result, SaleReply,

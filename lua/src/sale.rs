@@ -1,12 +1,12 @@
 //! Calls that set up, change and end a sale.
 
-use flashsale_core::{
-    EndReason, Micros, SaleConfig, SaleId, SaleState, SaleStatus, Sku, UserId, decision::Change, receipt::Receipt,
-};
 use crate::{
     HotState, Result,
     reply::{Fields, number, odd},
     script::{self, Script},
+};
+use flashsale_core::{
+    EndReason, Micros, SaleConfig, SaleId, SaleState, SaleStatus, Sku, UserId, decision::Change, receipt::Receipt,
 };
 
 /// A state change as it stands in the outbox until the log has it.
@@ -169,8 +169,7 @@ impl HotState {
     /// The SKUs that the clock and the relay look after.
     pub async fn open_sales(&self) -> Result<Vec<Sku>> {
         let mut members = redis::cmd("SMEMBERS");
-        let skus: Vec<String> =
-            self.link.command("list the open sales", members.arg(self.keys.open_sales())).await?;
+        let skus: Vec<String> = self.link.command("list the open sales", members.arg(self.keys.open_sales())).await?;
         Ok(skus.iter().filter_map(|sku| Sku::new(sku).ok()).collect())
     }
 

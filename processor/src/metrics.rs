@@ -35,7 +35,10 @@ pub fn describe() {
     describe_gauge!(RECONCILED_AT, "When a comparison of the stores last ended, as Unix time");
     describe_counter!(RECONCILIATIONS, "Comparisons of the stores, by trigger and result");
     describe_gauge!(VIOLATIONS, "Broken invariants that the monitor has seen in the log, by invariant");
-    describe_gauge!(MISSING_UNITS, "Sequences that the log lacks although later ones are there, for longer than the relay takes");
+    describe_gauge!(
+        MISSING_UNITS,
+        "Sequences that the log lacks although later ones are there, for longer than the relay takes"
+    );
     describe_gauge!(MONITOR_LAG, "How late the monitor saw the last decision");
     describe_counter!(FAILED, "Failed rounds, by part");
 }

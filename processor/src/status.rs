@@ -218,7 +218,8 @@ impl Service {
 
     async fn consume(&self, flusher: &Flusher, shutdown: &CancellationToken) -> Result<(), Error> {
         let decoder = self.ledger.decoder::<PurchaseDecision>().await?;
-        let mut consumer = ConsumerConfig::new(self.ledger.group(GROUP), [self.ledger.topic(Topic::PurchaseDecisions).to_owned()]);
+        let mut consumer =
+            ConsumerConfig::new(self.ledger.group(GROUP), [self.ledger.topic(Topic::PurchaseDecisions).to_owned()]);
         consumer.instance.clone_from(&self.instance);
         let source = KafkaSource::start(self.ledger.streaming(), &consumer)?;
         let sink = FoldSink { flusher: flusher.clone() };

@@ -3,11 +3,7 @@
 use flashsale_core::{Micros, Sku, invariants::Sold};
 use sqlx::{FromRow, Row, postgres::PgRow};
 
-use crate::{
-    Error, Store,
-    product::bigint,
-    purchase::number,
-};
+use crate::{Error, Store, product::bigint, purchase::number};
 
 /// Units that are put back at once.
 const RESTORE_MAX: usize = 1_000;

@@ -103,7 +103,8 @@ fn chosen(names: &[String], every: bool, quick: bool) -> anyhow::Result<Vec<Dril
         return Ok(all().into_iter().filter(|drill| drill.quick).collect());
     }
     anyhow::ensure!(!names.is_empty(), "name a drill, or give --all or --quick; `flashsale drill list` shows them");
-    let find = |name: &String| find(name).with_context(|| format!("no drill {name}; `flashsale drill list` shows them"));
+    let find =
+        |name: &String| find(name).with_context(|| format!("no drill {name}; `flashsale drill list` shows them"));
     names.iter().map(find).collect()
 }
 

@@ -59,13 +59,12 @@ async fn redis(stores: &Stores, options: &Options, stop: &CancellationToken) -> 
     let bar = Bar::new("reading the log");
     let shown = bar.clone();
     let config = &stores.settings.processor.recover;
-    let recovery = Recovery::new(config, stores.hot.clone(), stores.ledger.clone()).telling(Arc::new(move |step| {
-        match step {
+    let recovery =
+        Recovery::new(config, stores.hot.clone(), stores.ledger.clone()).telling(Arc::new(move |step| match step {
             Step::Reading(progress) => shown.scanned(progress),
             Step::Waiting(left) => shown.set("waiting for records", 0, left.as_millis().try_into().unwrap_or(0)),
             Step::Repairing { done, total } => shown.set("comparing sales", done, total),
-        }
-    }));
+        }));
     let done = if options.dry_run {
         recovery.preview(options.sku.as_ref(), stop).await
     } else {

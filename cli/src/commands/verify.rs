@@ -18,7 +18,9 @@ use crate::{
 ///
 /// Exit code 0: everything holds. 1: something does not, and the report names it. Another: it could not be looked at.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  flashsale verify --sku DEMO\n  flashsale verify --sku DEMO --json | jq .violations")]
+#[command(
+    after_help = "Examples:\n  flashsale verify --sku DEMO\n  flashsale verify --sku DEMO --json | jq .violations"
+)]
 pub(crate) struct Verify {
     /// Which sale; without it every sale that the log knows.
     #[arg(long)]
@@ -133,7 +135,9 @@ pub(super) fn summary(seen: &Examination) {
         counts.repeats
     ));
     match seen.in_redis {
-        Some(buyers) => say(format!("  Redis     {buyers} buyers, {} of them not known to be in the log yet", seen.pending)),
+        Some(buyers) => {
+            say(format!("  Redis     {buyers} buyers, {} of them not known to be in the log yet", seen.pending))
+        }
         None => say("  Redis     holds no such sale"),
     }
     match seen.postgres_behind {

@@ -106,6 +106,7 @@ async fn behind(log: &Log, ledger: &Ledger, store: &Store) -> Result<u64, Error>
     let topic = ledger.topic(Topic::PurchaseDecisions);
     let partitions: Vec<(&str, i32)> = read.keys().map(|partition| (topic, *partition)).collect();
     let stored = store.offsets(&ledger.group(SINK_POSTGRES), &partitions).await?;
-    let next_of = |partition: i32| stored.iter().find(|row| row.partition == partition).map_or(0, |row| row.next_offset);
+    let next_of =
+        |partition: i32| stored.iter().find(|row| row.partition == partition).map_or(0, |row| row.next_offset);
     Ok(read.iter().map(|(partition, end)| u64::try_from(end - next_of(*partition)).unwrap_or(0)).sum())
 }

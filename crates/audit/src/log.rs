@@ -70,12 +70,7 @@ pub type Progress = Box<dyn FnMut(ScanProgress) + Send>;
 impl Log {
     /// A log of which nothing was read yet.
     pub fn new(selection: Selection) -> Self {
-        Self {
-            selection,
-            content: Arc::default(),
-            decisions: ScanFrom::Beginning,
-            events: ScanFrom::Beginning,
-        }
+        Self { selection, content: Arc::default(), decisions: ScanFrom::Beginning, events: ScanFrom::Beginning }
     }
 
     /// Reads what the log holds beyond what was read before; returns how many units and changes were news.

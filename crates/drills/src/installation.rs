@@ -275,7 +275,11 @@ impl Installation {
 }
 
 /// Waits until `seen` holds, at most `patience`.
-pub(crate) async fn until(what: &str, patience: Duration, mut seen: impl AsyncFnMut() -> Result<bool>) -> Result<Duration> {
+pub(crate) async fn until(
+    what: &str,
+    patience: Duration,
+    mut seen: impl AsyncFnMut() -> Result<bool>,
+) -> Result<Duration> {
     let began = Instant::now();
     let mut last;
     loop {

@@ -106,7 +106,8 @@ impl Crowd {
             let (known, stop) = (known.clone(), stop.clone());
             tasks.spawn(async move {
                 if crowd.a_second > 0 {
-                    sleep_until(began + Duration::from_secs(1).mul_f64(number as f64 / f64::from(crowd.a_second))).await;
+                    sleep_until(began + Duration::from_secs(1).mul_f64(number as f64 / f64::from(crowd.a_second)))
+                        .await;
                 }
                 if !stop.load(Ordering::Relaxed) && crowd.shop(number, &client, &diary).await {
                     known.fetch_add(1, Ordering::Relaxed);

@@ -21,7 +21,13 @@ pub struct Config {
 impl Config {
     /// The configuration of `flashsale up`: durable, any ports, the cache that `deploy/local/setup.sh` fills.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into(), cache_dir: cache_dir(), durable: true, ports: Ports::default(), kafka_advertised: None }
+        Self {
+            data_dir: data_dir.into(),
+            cache_dir: cache_dir(),
+            durable: true,
+            ports: Ports::default(),
+            kafka_advertised: None,
+        }
     }
 
     /// The same without relative paths: each server runs in a directory of its own.

@@ -24,7 +24,10 @@ pub fn describe() {
     describe_counter!(FAILURES, "Failed tries of a consumer to go on, by step");
     describe_gauge!(PAUSED, "1 while a consumer waits for its infrastructure");
     describe_gauge!(BREAKER, "Breaker of a consumer: 0 closed, 1 open, 2 half-open");
-    describe_gauge!(UNACCOUNTED, "Records consumed less those applied, duplicate, rejected and skipped: always 0 (I10)");
+    describe_gauge!(
+        UNACCOUNTED,
+        "Records consumed less those applied, duplicate, rejected and skipped: always 0 (I10)"
+    );
     describe_counter!(PRODUCE_REFUSED, "Records that did not fit into the producer's queue");
 }
 

@@ -319,7 +319,7 @@ where
     async fn control(&mut self, control: Control, shutdown: &CancellationToken) -> Result<(), Interrupted> {
         match control {
             Control::Assigned(partitions, reply) => {
-                        let start = loop {
+                let start = loop {
                     match self.sink.resume(&partitions).await {
                         Ok(start) => break start,
                         Err(reason) => self.wait_out("resume", &reason, shutdown).await?,

@@ -179,7 +179,9 @@ pub async fn partitions(config: &Config, topic: &str) -> Result<Vec<i32>, Error>
     let asking = tokio::task::spawn_blocking(move || {
         let consumer: BaseConsumer = BaseConsumer::from_config(&config).map_err(Error::Config)?;
         let ranges = ranges(&consumer, &topic, &From::Offsets(Offsets::new()));
-        ranges.map(|ranges| ranges.into_keys().collect()).map_err(|source| Error::Kafka { doing: "look at a topic", source })
+        ranges
+            .map(|ranges| ranges.into_keys().collect())
+            .map_err(|source| Error::Kafka { doing: "look at a topic", source })
     });
     asking.await.map_err(|error| Error::Stopped(format!("looking at a topic: {error}")))?
 }

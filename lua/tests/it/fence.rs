@@ -141,7 +141,8 @@ async fn fl_4_an_end_that_was_lost_with_the_last_second_is_made_again() {
     // The log has every unit, but neither the start nor the end.
     let upcoming = SaleStatus { state: SaleState::Upcoming, end_reason: None, as_of_event: 1, ..status };
     let changed = claim.repair(&upcoming).await.unwrap();
-    let made: Vec<_> = changed.changes.iter().map(|change| (change.change.as_str(), change.status.as_of_event)).collect();
+    let made: Vec<_> =
+        changed.changes.iter().map(|change| (change.change.as_str(), change.status.as_of_event)).collect();
     assert_eq!(made, [("STARTED", 2), ("ENDED", 3)]);
     assert_eq!(changed.changes[1].status.end_reason, Some(EndReason::SoldOut));
     assert_eq!(hot.outbox_len(&sku).await.unwrap(), 2, "the relay tells the log");

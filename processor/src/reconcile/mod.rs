@@ -219,7 +219,8 @@ impl Service {
     /// What is to be compared now, if anything.
     async fn due(&self, schedule: &mut Schedule, sales: &SaleView) -> Option<(BTreeSet<Sku>, Trigger)> {
         let now = self.reconciler.hot.now().await.ok()?;
-        let age = |sale: &SaleStatus| if sale.state == SaleState::Ended { now.since(sale.as_of) } else { Duration::ZERO };
+        let age =
+            |sale: &SaleStatus| if sale.state == SaleState::Ended { now.since(sale.as_of) } else { Duration::ZERO };
         let sku = |sale: &SaleStatus| sale.config.sku.clone();
         let all = sales.all();
         if Instant::now() >= schedule.next {

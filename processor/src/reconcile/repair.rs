@@ -45,8 +45,10 @@ impl Reconciler {
         let unknown = of(Class::MissingInLog);
         if !unknown.is_empty() {
             let published = self.publish_units(seen).await?;
-            let told: Vec<&Discrepancy> =
-                unknown.into_iter().filter(|one| published.iter().any(|unit| unit.receipt.number() == one.subject)).collect();
+            let told: Vec<&Discrepancy> = unknown
+                .into_iter()
+                .filter(|one| published.iter().any(|unit| unit.receipt.number() == one.subject))
+                .collect();
             note(&mut repaired, &told);
         }
         if repair == Repair::All {

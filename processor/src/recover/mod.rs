@@ -128,7 +128,8 @@ impl std::fmt::Debug for Recovery {
 impl Recovery {
     /// A recovery that tells nobody.
     pub fn new(config: &Config, hot: HotState, ledger: Ledger) -> Self {
-        let in_flight = u64::try_from(config.in_flight_ms).map_or_else(|_| ledger.in_flight_max(), Duration::from_millis);
+        let in_flight =
+            u64::try_from(config.in_flight_ms).map_or_else(|_| ledger.in_flight_max(), Duration::from_millis);
         Self { hot, ledger, in_flight, telling: Arc::new(|_| ()) }
     }
 

@@ -57,8 +57,9 @@ pub fn plan(log: &History, redis: Option<&HotSale>, outbox: &[OutboxEntry]) -> P
     let waiting: HashSet<(u64, &UserId)> = outbox.iter().flat_map(|entry| sold_in(&newest, &entry.entry)).collect();
 
     let mut highest = redis.map_or(0, |sale| sale.sequence).max(log.highest_sequence());
-    let missing =
-        log.units().filter(|(sequence, unit)| held.get(&unit.user).is_none_or(|held| *held != (*sequence, unit.decided_at)));
+    let missing = log
+        .units()
+        .filter(|(sequence, unit)| held.get(&unit.user).is_none_or(|held| *held != (*sequence, unit.decided_at)));
     plan.restore = batches(missing);
     for (user, (sequence, _)) in &held {
         if log.unit_of(user).is_some() {
@@ -93,9 +94,9 @@ fn sold_in<'a>(newest: &SaleStatus, entry: &'a Entry) -> Vec<(u64, &'a UserId)> 
 /// Whether the log has all that the entry holds, or the entry is about a sale that this history is not of.
 fn is_known(log: &History, newest: &SaleStatus, entry: &Entry) -> bool {
     match entry {
-        Entry::Sold { units, .. } => units.iter().all(|unit| {
-            unit.receipt.sale_id == newest.config.sale_id && log.unit(unit.receipt.sequence).is_some()
-        }),
+        Entry::Sold { units, .. } => units
+            .iter()
+            .all(|unit| unit.receipt.sale_id == newest.config.sale_id && log.unit(unit.receipt.sequence).is_some()),
         Entry::Change(change) => {
             let number = change.status.as_of_event;
             change.status.config.sale_id == newest.config.sale_id && log.changes().any(|(known, ..)| known == number)
@@ -130,9 +131,9 @@ fn wanted(newest: &SaleStatus, redis: Option<&HotSale>, outbox: &[OutboxEntry], 
         });
     }
     wanted.as_of_sequence = highest.min(wanted.config.initial_stock);
-    wanted.as_of = as_of.max(redis.map_or(as_of, |sale| {
-        sale.buyers.values().map(|(_, decided_at)| *decided_at).max().unwrap_or(as_of)
-    }));
+    wanted.as_of = as_of.max(
+        redis.map_or(as_of, |sale| sale.buyers.values().map(|(_, decided_at)| *decided_at).max().unwrap_or(as_of)),
+    );
     wanted
 }
 

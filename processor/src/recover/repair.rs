@@ -47,7 +47,11 @@ impl fmt::Display for SaleRepair {
             Some(units) => write!(f, "{units} in Redis")?,
             None => write!(f, "no such sale in Redis")?,
         }
-        write!(f, "; {} buyers restored, {} taken out, {} records published", self.restored, self.forgotten, self.published)?;
+        write!(
+            f,
+            "; {} buyers restored, {} taken out, {} records published",
+            self.restored, self.forgotten, self.published
+        )?;
         if self.leaked > 0 {
             write!(f, ", {} units leaked", self.leaked)?;
         }
@@ -239,7 +243,11 @@ impl Recovery {
         for (sku, sale_id) in wanted(&log.sales(), sku) {
             let (plan, ..) = examine(self, log, sku, sale_id).await?;
             // What the repair itself changed waits in the outbox, for the relay.
-            if plan.restored() > 0 || !plan.forget.is_empty() || !plan.publish_buyers.is_empty() || plan.status.is_some() {
+            if plan.restored() > 0
+                || !plan.forget.is_empty()
+                || !plan.publish_buyers.is_empty()
+                || plan.status.is_some()
+            {
                 return Err(Error::Unverified(sku.clone()));
             }
         }
