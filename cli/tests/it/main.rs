@@ -4,5 +4,6 @@
 mod command_line;
 mod http;
 mod process;
+mod proof;
 mod stampede;
 mod up;

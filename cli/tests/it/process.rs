@@ -52,7 +52,9 @@ impl Drop for Service {
 /// An installation with names of its own on the shared servers.
 pub(crate) struct Installation {
     environment: Vec<(&'static str, String)>,
+    database: String,
     pub(crate) http: Http,
+    pub(crate) ledger: Ledger,
     pub(crate) hot: HotState,
     pub(crate) store: Store,
     decisions: Arc<Mutex<Vec<PurchaseDecision>>>,
@@ -98,10 +100,22 @@ impl Installation {
             environment,
             http: Http::new(),
             hot: HotState::connect(&hot).await.unwrap(),
-            store: Store::connect(&flashsale_sql::Config::new(database)).await.unwrap(),
+            store: Store::connect(&flashsale_sql::Config::new(&database)).await.unwrap(),
+            ledger,
+            database,
             decisions,
             _view: view.unwrap(),
         }
+    }
+
+    /// Runs a tool of the binary on this installation.
+    pub(crate) fn tool(&self, arguments: &[&str]) -> std::process::Output {
+        tokio::task::block_in_place(|| flashsale().args(arguments).envs(self.environment.clone()).output().unwrap())
+    }
+
+    /// Runs SQL behind everybody's back.
+    pub(crate) fn psql(&self, statement: &str) {
+        tokio::task::block_in_place(|| flashsale_localstack::psql(&self.database, statement).unwrap());
     }
 
     /// Starts one service and waits until it is ready.
