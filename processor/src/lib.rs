@@ -92,15 +92,15 @@ impl Service {
                 self.relay.run(stop.clone()).await;
                 stop.cancel();
             },
-            ending(&stop, self.status.run(stop.clone())),
-            self.recover.run(stop.clone()),
+            ending(&stop, Box::pin(self.status.run(stop.clone()))),
+            Box::pin(self.recover.run(stop.clone())),
             ending(&stop, async {
                 match self.reconcile {
-                    Some(reconcile) => reconcile.run(stop.clone()).await,
+                    Some(reconcile) => Box::pin(reconcile.run(stop.clone())).await,
                     None => Ok(()),
                 }
             }),
-            ending(&stop, self.monitor.run(stop.clone())),
+            ending(&stop, Box::pin(self.monitor.run(stop.clone()))),
         );
         status?;
         reconcile?;

@@ -41,7 +41,8 @@ impl Shop {
     fn tool(&self, arguments: &[&str]) -> (i32, Value) {
         let output = self.shop.tool(arguments);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let json = serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text + &String::from_utf8_lossy(&output.stderr)));
+        let json = serde_json::from_str(&text)
+            .unwrap_or_else(|_| Value::String(text + &String::from_utf8_lossy(&output.stderr)));
         (output.status.code().unwrap_or(-1), json)
     }
 
@@ -74,7 +75,8 @@ impl Shop {
         let metrics = self.shop.http.get(&format!("{}/metrics", self.processor.url)).await.unwrap();
         let text = metrics.body.as_str().unwrap_or_default().to_owned();
         text.lines().any(|line| {
-            line.starts_with(&format!("flashsale_monitor_violations{{invariant=\"{invariant}\"}}")) && !line.ends_with(" 0")
+            line.starts_with(&format!("flashsale_monitor_violations{{invariant=\"{invariant}\"}}"))
+                && !line.ends_with(" 0")
         })
     }
 }

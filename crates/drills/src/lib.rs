@@ -18,7 +18,7 @@ mod verdict;
 
 pub use arena::Arena;
 pub use catalogue::{Drill, all, find};
-pub use report::{Outcome, table};
+pub use report::{Line, Outcome, table};
 pub use stage::run;
 
 /// How long the stores may take to agree after the fault is healed (I12).

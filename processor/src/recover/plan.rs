@@ -167,3 +167,7 @@ fn batches<'a>(units: impl Iterator<Item = (u64, &'a Unit)>) -> Vec<RestoredBatc
     }
     batches
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
