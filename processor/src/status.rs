@@ -24,7 +24,7 @@ use flashsale_streaming::{
     Record, Sink, WriteError, Written,
 };
 use serde::{Deserialize, Serialize};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, metrics};
@@ -35,6 +35,9 @@ const WATCH_EVERY: Duration = Duration::from_secs(5);
 const BATCH_MAX: usize = 10_000;
 /// Sales of which units may be known before their creation.
 const EARLY_MAX: usize = 10_000;
+/// Waits before a consumer that ended by itself is started again; they double.
+const RESTART_MIN: Duration = Duration::from_millis(200);
+const RESTART_MAX: Duration = Duration::from_secs(10);
 const GROUP: &str = "flashsale-processor-status";
 
 /// Settings of the status pipeline.
@@ -216,7 +219,28 @@ impl Service {
         result
     }
 
+    /// Consumes until `shutdown`; a consumer that ends by itself is started again.
     async fn consume(&self, flusher: &Flusher, shutdown: &CancellationToken) -> Result<(), Error> {
+        let mut wait = RESTART_MIN;
+        loop {
+            let began = Instant::now();
+            match self.consume_once(flusher, shutdown).await {
+                Err(Error::Streaming(error @ flashsale_streaming::Error::Stopped(_))) if !shutdown.is_cancelled() => {
+                    tracing::warn!(%error, "the status consumer starts again in {wait:?}");
+                }
+                ended => return ended,
+            }
+            if began.elapsed() >= RESTART_MAX {
+                wait = RESTART_MIN;
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(RESTART_MAX),
+            }
+        }
+    }
+
+    async fn consume_once(&self, flusher: &Flusher, shutdown: &CancellationToken) -> Result<(), Error> {
         let decoder = self.ledger.decoder::<PurchaseDecision>().await?;
         let mut consumer =
             ConsumerConfig::new(self.ledger.group(GROUP), [self.ledger.topic(Topic::PurchaseDecisions).to_owned()]);

@@ -30,6 +30,10 @@ impl Config {
             .set("broker.address.family", "v4")
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "2000")
+            // A broker that is gone without a word is found out, and a request without an answer repeated, in
+            // seconds rather than a minute.
+            .set("socket.keepalive.enable", "true")
+            .set("socket.timeout.ms", "10000")
             .set("topic.metadata.refresh.interval.ms", "60000");
         config
     }

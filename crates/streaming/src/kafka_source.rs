@@ -30,8 +30,9 @@ use tokio::sync::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, ConsumerConfig, Control, Error, Partition, Record, Source, SourceEvent,
+    Config, ConsumerConfig, Control, Error, Partition, Record, Source, SourceEvent, metrics,
     view::{owned, partition_list},
+    watchdog::{SILENT_MAX, Watchdog},
 };
 
 /// Most records of one event.
@@ -48,6 +49,9 @@ const RESUME_MAX: Duration = Duration::from_secs(240);
 /// How long one look at a partition's end may take.
 const WATERMARKS_MAX: Duration = Duration::from_secs(5);
 
+/// How long the watchdog's look at a partition's end may hold up the polling.
+const STALL_LOOK_MAX: Duration = Duration::from_secs(2);
+
 type Offsets = HashMap<Partition, i64>;
 
 /// What the thread and its callbacks share.
@@ -60,6 +64,8 @@ struct Shared {
     paused: AtomicBool,
     /// Why the callbacks stopped the source.
     reason: Mutex<Option<String>>,
+    /// Where reading began, of partitions that have yielded nothing yet.
+    began: Mutex<Offsets>,
 }
 
 impl Shared {
@@ -120,6 +126,7 @@ impl Context {
             self.shared.stop_because(lost);
             return;
         }
+        lock(&self.shared.began).extend(start.iter().map(|(partition, next)| (partition.clone(), *next)));
         let mut begin = TopicPartitionList::new();
         for partition in &partitions {
             let offset = start.get(partition).map_or(Offset::Invalid, |next| Offset::Offset(*next));
@@ -194,6 +201,7 @@ fn commit(consumer: &BaseConsumer<Context>, shared: &Shared, mode: CommitMode) {
 fn poll_until_stopped(consumer: &BaseConsumer<Context>, shared: &Shared, data: &mpsc::Sender<Vec<Record>>) -> Error {
     let mut behind_since: Option<Instant> = None;
     let mut topics = HashSet::new();
+    let mut watchdog = Watchdog::default();
     while !shared.stop.is_cancelled() {
         commit(consumer, shared, CommitMode::Async);
         let waiting = std::mem::take(&mut *lock(&shared.waiting));
@@ -227,9 +235,43 @@ fn poll_until_stopped(consumer: &BaseConsumer<Context>, shared: &Shared, data: &
         if let Some((code, reason)) = consumer.client().fatal_error() {
             return Error::Stopped(format!("{code}: {reason}"));
         }
+        if behind {
+            watchdog.reset();
+        } else if let Some(stalled) = stalled(consumer, shared, &mut watchdog) {
+            metrics::stalled();
+            return Error::Stopped(stalled);
+        }
     }
     commit(consumer, shared, CommitMode::Sync);
     Error::Stopped(lock(&shared.reason).take().unwrap_or_else(|| "closed".into()))
+}
+
+/// Says so when a partition has records and yields none.
+fn stalled(consumer: &BaseConsumer<Context>, shared: &Shared, watchdog: &mut Watchdog) -> Option<String> {
+    let now = Instant::now();
+    if !watchdog.is_due(now) {
+        return None;
+    }
+    let mut positions = HashMap::new();
+    for element in consumer.position().ok()?.elements() {
+        let partition = Partition { topic: element.topic().into(), number: element.partition() };
+        let next = match element.offset() {
+            Offset::Offset(next) => next,
+            _ => lock(&shared.began).get(&partition).copied().unwrap_or(0),
+        };
+        positions.insert(partition, next);
+    }
+    let (suspect, next) = watchdog.look(now, positions)?;
+    match consumer.fetch_watermarks(&suspect.topic, suspect.number, STALL_LOOK_MAX) {
+        Ok((_, end)) if end > next => Some(format!(
+            "{suspect} is ours and yields nothing since {SILENT_MAX:?}, although it has offsets {next} to {end}; starting anew"
+        )),
+        // Nothing to read, or the brokers are away, which shows elsewhere.
+        _ => {
+            watchdog.excuse(now, &suspect);
+            None
+        }
+    }
 }
 
 fn set_paused(consumer: &BaseConsumer<Context>, paused: bool) {
@@ -267,6 +309,7 @@ impl KafkaSource {
             stop: CancellationToken::new(),
             paused: AtomicBool::new(false),
             reason: Mutex::default(),
+            began: Mutex::default(),
         });
         let (control_tx, control) = mpsc::channel(8);
         let (data_tx, data) = mpsc::channel(CHUNKS_MAX);

@@ -25,6 +25,7 @@ mod sink;
 mod source;
 mod stage;
 mod view;
+mod watchdog;
 
 pub use admin::{Admin, TopicSpec};
 pub use config::{Config, ConsumerConfig};

@@ -13,6 +13,7 @@ const FAILURES: &str = "flashsale_consumer_failures_total";
 const PAUSED: &str = "flashsale_consumer_paused";
 const BREAKER: &str = "flashsale_consumer_breaker_state";
 const UNACCOUNTED: &str = "flashsale_consumer_unaccounted_records";
+const STALLED: &str = "flashsale_consumer_stalled_total";
 const PRODUCE_REFUSED: &str = "flashsale_producer_refused_total";
 
 /// Describes the metrics of this crate to the recorder.
@@ -28,6 +29,7 @@ pub fn describe() {
         UNACCOUNTED,
         "Records consumed less those applied, duplicate, rejected and skipped: always 0 (I10)"
     );
+    describe_counter!(STALLED, "Consumers started anew because a partition with records yielded none");
     describe_counter!(PRODUCE_REFUSED, "Records that did not fit into the producer's queue");
 }
 
@@ -61,6 +63,10 @@ pub(crate) fn accounted(consumer: &str, partition: &Partition, span: &Span, coun
         "partition" => partition.number.to_string(),
     )
     .increment(span.consumed as f64 - accounted as f64);
+}
+
+pub(crate) fn stalled() {
+    counter!(STALLED).increment(1);
 }
 
 pub(crate) fn breaker(consumer: &str, state: State) {

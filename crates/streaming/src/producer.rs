@@ -23,6 +23,9 @@ use tokio::sync::Notify;
 
 use crate::{Config, Error, Header, metrics};
 
+/// A broker that does not answer a request in this time gets it again.
+const REQUEST_MAX: Duration = Duration::from_secs(5);
+
 /// How to write.
 #[derive(Debug, Clone)]
 pub struct ProducerConfig {
@@ -147,6 +150,7 @@ impl Producer {
             .set("queue.buffering.max.messages", settings.queue_max.to_string())
             .set("queue.buffering.max.kbytes", (settings.queue_bytes_max / 1024).to_string())
             .set("delivery.timeout.ms", settings.delivery_timeout.as_millis().to_string())
+            .set("request.timeout.ms", REQUEST_MAX.min(settings.delivery_timeout).as_millis().to_string())
             .set("compression.type", "lz4")
             // The partition that Java clients and Redpanda's tools compute for the same key.
             .set("partitioner", "murmur2_random");
