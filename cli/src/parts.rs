@@ -91,7 +91,7 @@ where
             }
             Err(error) => {
                 tracing::warn!(error = ?anyhow::Error::new(error), "waiting for {what}");
-                tokio::time::sleep(pause).await;
+                tokio::time::sleep(flashsale_streaming::jittered(pause)).await;
                 pause = (pause * 2).min(Duration::from_secs(5));
             }
         }

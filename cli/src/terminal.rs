@@ -35,6 +35,11 @@ pub(crate) fn green(text: &str) -> String {
     painted(text, "32", std::io::stdout().is_terminal())
 }
 
+/// A number with its noun, in the plural where it belongs.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
 /// Red on a terminal.
 pub(crate) fn red(text: &str) -> String {
     painted(text, "31", std::io::stdout().is_terminal())

@@ -21,7 +21,7 @@ use flashsale_schemas::{
 };
 use flashsale_streaming::{
     Batch, ConsumerConfig, Counts, Delivery, KafkaSource, NotDelivered, Outcome, Partition, Pipeline, PipelineConfig,
-    Record, Sink, WriteError, Written,
+    Record, Sink, WriteError, Written, jittered,
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -235,7 +235,7 @@ impl Service {
             }
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                () = tokio::time::sleep(wait) => wait = (wait * 2).min(RESTART_MAX),
+                () = tokio::time::sleep(jittered(wait)) => wait = (wait * 2).min(RESTART_MAX),
             }
         }
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::stores::{Bar, Stores};
 use crate::{
     settings::Sources,
-    terminal::{dim, green, say},
+    terminal::{count, dim, green, say},
 };
 
 /// Makes Redis or Postgres say what the log says.
@@ -94,12 +94,16 @@ fn tell(summary: &Summary, dry_run: bool) {
         summary.waited.as_secs_f64()
     ));
     match (summary.repairs.len(), dry_run) {
-        (0, _) => say(format!("{} Redis says what the log says of all {} sales. {how}", green("✓"), summary.sales)),
+        (0, _) => {
+            say(format!("{} Redis says what the log says of {}. {how}", green("✓"), count(summary.sales, "sale")))
+        }
         (changed, true) => {
-            say(format!("{changed} of {} sales would change. Nothing was done. {how}", summary.sales));
+            say(format!("{changed} of {} would change. Nothing was done. {how}", count(summary.sales, "sale")));
             say("A sale that goes on shows up as well: what was sold while this looked.");
         }
-        (changed, false) => say(format!("{} {changed} of {} sales were repaired. {how}", green("✓"), summary.sales)),
+        (changed, false) => {
+            say(format!("{} {changed} of {} repaired. {how}", green("✓"), count(summary.sales, "sale")))
+        }
     }
 }
 
@@ -129,9 +133,15 @@ async fn postgres(stores: &Stores, options: &Options, stop: &CancellationToken) 
         ));
     }
     match (changed.len(), options.dry_run) {
-        (0, _) => say(format!("{} Postgres says what the log says of all {} sales.", green("✓"), rebuilt.len())),
-        (changed, true) => say(format!("{changed} of {} sales would change. Nothing was done.", rebuilt.len())),
-        (changed, false) => say(format!("{} {changed} of {} sales were written anew.", green("✓"), rebuilt.len())),
+        (0, _) => {
+            say(format!("{} Postgres says what the log says of {}.", green("✓"), count(rebuilt.len() as u64, "sale")))
+        }
+        (changed, true) => {
+            say(format!("{changed} of {} would change. Nothing was done.", count(rebuilt.len() as u64, "sale")))
+        }
+        (changed, false) => {
+            say(format!("{} {changed} of {} written anew.", green("✓"), count(rebuilt.len() as u64, "sale")))
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     settings::Sources,
-    terminal::{green, red, say},
+    terminal::{count, green, red, say},
 };
 
 /// Compares what Redis, the log and Postgres hold of sales, unit by unit, and names each difference.
@@ -86,7 +86,11 @@ fn report(findings: &[Finding], repairing: bool) {
     for finding in findings {
         summary(&finding.examination);
         if finding.is_clean() {
-            say(format!("  {} {} units compared, no difference", green("✓"), finding.examination.report.compared));
+            say(format!(
+                "  {} {} compared, no difference",
+                green("✓"),
+                count(finding.examination.report.compared, "unit")
+            ));
         } else {
             differences(&finding.examination);
             say(format!("  {} found, {} repaired", finding.found(), finding.repaired.len()));
@@ -98,12 +102,17 @@ fn report(findings: &[Finding], repairing: bool) {
         (0, ..) => say("The log knows no sale."),
         (_, 0, _) => say(format!("{} The stores agree.", green("✓"))),
         (_, left, false) => {
-            say(format!("{} {left} sales differ. Nothing was changed; --repair puts right what can be.", red("✗")));
+            say(format!(
+                "{} The stores differ in {}. Nothing was changed; --repair puts right what can be.",
+                red("✗"),
+                count(left as u64, "sale")
+            ));
         }
         (_, left, true) => say(format!(
-            "{} {left} sales still differ. Run it once more: what one repair brings to light the next puts right. \
+            "{} The stores still differ in {}. Run it once more: what one repair brings to light the next puts right. \
              A CONFLICT or a LEAKED_UNIT needs a person: see docs/operators.md.",
-            red("✗")
+            red("✗"),
+            count(left as u64, "sale")
         )),
     }
 }

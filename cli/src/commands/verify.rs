@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::stores::{Bar, Stores};
 use crate::{
     settings::Sources,
-    terminal::{bold, dim, green, red, say},
+    terminal::{bold, count, dim, green, red, say},
 };
 
 /// Replays the log of a sale through the rules and compares it with Redis and Postgres.
@@ -128,11 +128,11 @@ pub(super) fn summary(seen: &Examination) {
     say(format!("{}  {} {}{reason}", bold(seen.sku.as_str()), dim(seen.sale_id.as_str()), status.state.as_str()));
     let counts = &seen.counts;
     say(format!(
-        "  log       {} of {} units sold, {} refusals, {} records that repeat others",
+        "  log       {} of {} sold, {}, {} repeated",
         counts.accepted,
-        status.config.initial_stock,
-        counts.refused(),
-        counts.repeats
+        count(status.config.initial_stock, "unit"),
+        count(counts.refused(), "refusal"),
+        count(counts.repeats, "record")
     ));
     match seen.in_redis {
         Some(buyers) => {
@@ -141,8 +141,10 @@ pub(super) fn summary(seen: &Examination) {
         None => say("  Redis     holds no such sale"),
     }
     match seen.postgres_behind {
-        0 => say(format!("  Postgres  {} rows", seen.in_postgres)),
-        behind => say(format!("  Postgres  {} rows, and {behind} records behind the log", seen.in_postgres)),
+        0 => say(format!("  Postgres  {}", count(seen.in_postgres, "row"))),
+        behind => {
+            say(format!("  Postgres  {}, {} behind the log", count(seen.in_postgres, "row"), count(behind, "record")))
+        }
     }
 }
 
@@ -180,13 +182,21 @@ fn report(sales: &[Examination], read: Read, began: Instant) {
         say("");
     }
     if read.unreadable > 0 {
-        say(format!("{} records could not be read; `flashsale replay` shows them as unreadable.", read.unreadable));
+        say(format!(
+            "{} could not be read; `flashsale replay` shows them as unreadable.",
+            count(read.unreadable, "record")
+        ));
     }
     let broken = sales.iter().filter(|seen| !seen.is_clean()).count();
-    let how = format!("{} records in {:.1} s", read.records, began.elapsed().as_secs_f64());
+    let how = format!("{} in {:.1} s", count(read.records, "record"), began.elapsed().as_secs_f64());
     match (sales.len(), broken) {
         (0, _) => say("The log knows no sale."),
         (_, 0) => say(format!("{} Everything holds. {}", green("✓"), dim(&how))),
-        (all, broken) => say(format!("{} {broken} of {all} sales do not hold. {}", red("✗"), dim(&how))),
+        (all, broken) => say(format!(
+            "{} Something does not hold in {broken} of {}. {}",
+            red("✗"),
+            count(all as u64, "sale"),
+            dim(&how)
+        )),
     }
 }

@@ -54,7 +54,7 @@ pub(crate) async fn until_counts_agree(stage: &Stage, patience: Duration) -> Res
     until("the counts of Postgres to be those of the log", patience, async || {
         logged = read(stage, &mut log).await?;
         let counted = stage.shop.store.counts(&stage.sale.sale_id).await?;
-        let (mut accepted, mut refused) = (0, 0);
+        let (mut accepted, mut refused) = (0_u64, 0_u64);
         for row in counted {
             *if row.answer == Answer::Accepted { &mut accepted } else { &mut refused } += row.count;
         }

@@ -9,6 +9,11 @@ use rand::Rng;
 
 use crate::metrics;
 
+/// Between a half and the whole of `wait`: those that failed together must not come back together.
+pub fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
 /// Where a breaker stands; the numbers are those of its metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum State {
@@ -50,7 +55,7 @@ impl Breaker {
         self.turn(State::Open);
         let full = self.wait_min.saturating_mul(1 << self.failures.min(16)).min(self.wait_max);
         self.failures = self.failures.saturating_add(1);
-        full.mul_f64(rand::rng().random_range(0.5..=1.0))
+        jittered(full)
     }
 
     /// The wait is over: one try.

@@ -28,6 +28,7 @@ mod view;
 mod watchdog;
 
 pub use admin::{Admin, TopicSpec};
+pub use breaker::jittered;
 pub use config::{Config, ConsumerConfig};
 pub use dead_letter::DeadLetters;
 pub use kafka_source::KafkaSource;

@@ -6,15 +6,15 @@ use std::{
 };
 
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    config::FromClientConfig,
-    consumer::{BaseConsumer, Consumer},
-    error::KafkaError,
+    Message, Offset, TopicPartitionList, config::FromClientConfigAndContext, consumer::Consumer, error::KafkaError,
     types::RDKafkaErrorCode,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, Error};
+use crate::{
+    Config, Error,
+    view::{Client, Context},
+};
 
 /// How long one question to the brokers may take.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -85,7 +85,7 @@ pub fn scan(
         .set("fetch.wait.max.ms", "10")
         .set("fetch.message.max.bytes", "4194304")
         .set("queued.max.messages.kbytes", "32768");
-    let consumer = BaseConsumer::from_config(&client).map_err(Error::Config)?;
+    let consumer = Client::from_config_and_context(&client, Context).map_err(Error::Config)?;
     let ranges = ranges(&consumer, topic, from).map_err(kafka("find where to scan"))?;
     let ends: Offsets = ranges.iter().map(|(partition, (_, end))| (*partition, *end)).collect();
     let mut open: HashMap<i32, i64> =
@@ -133,7 +133,7 @@ pub fn scan(
 }
 
 /// First and next-to-last-plus-one offset of each partition.
-fn ranges(consumer: &BaseConsumer, topic: &str, from: &From) -> Result<BTreeMap<i32, (i64, i64)>, KafkaError> {
+fn ranges(consumer: &Client, topic: &str, from: &From) -> Result<BTreeMap<i32, (i64, i64)>, KafkaError> {
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER_MAX)?;
     let partitions: Vec<i32> =
         metadata.topics().first().map_or(&[][..], |topic| topic.partitions()).iter().map(|one| one.id()).collect();
@@ -177,7 +177,7 @@ fn ranges(consumer: &BaseConsumer, topic: &str, from: &From) -> Result<BTreeMap<
 pub async fn partitions(config: &Config, topic: &str) -> Result<Vec<i32>, Error> {
     let (config, topic) = (config.client(), topic.to_owned());
     let asking = tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = BaseConsumer::from_config(&config).map_err(Error::Config)?;
+        let consumer = Client::from_config_and_context(&config, Context).map_err(Error::Config)?;
         let ranges = ranges(&consumer, &topic, &From::Offsets(Offsets::new()));
         ranges
             .map(|ranges| ranges.into_keys().collect())

@@ -34,7 +34,8 @@ pub struct ViewConfig {
 /// Tries after which unreadable topics are worth a warning: new ones take a moment to get their leaders.
 const TRIES_QUIET: u32 = 25;
 
-struct Context;
+/// A client that reads to the end of partitions and does not take that for an error.
+pub(crate) struct Context;
 
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -42,14 +43,14 @@ impl ClientContext for Context {
         if !matches!(error, KafkaError::PartitionEOF(_))
             && error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF)
         {
-            tracing::warn!(%error, reason, "kafka view");
+            tracing::warn!(%error, reason, "kafka reader");
         }
     }
 }
 
 impl ConsumerContext for Context {}
 
-type Client = BaseConsumer<Context>;
+pub(crate) type Client = BaseConsumer<Context>;
 
 /// Reads topics whole and goes on following them until dropped.
 pub struct View {

@@ -291,7 +291,7 @@ impl Service {
                     let pause = RETRY_MIN.saturating_mul(1 << failures.min(8)).min(RETRY_MAX);
                     tokio::select! {
                         () = shutdown.cancelled() => return,
-                        () = sleep(pause) => {}
+                        () = sleep(flashsale_streaming::jittered(pause)) => {}
                     }
                 }
             }

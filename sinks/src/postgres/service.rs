@@ -11,7 +11,7 @@ use std::{
 use flashsale_ledger::Ledger;
 use flashsale_schemas::{Topic, events::PurchaseDecision};
 use flashsale_sql::Store;
-use flashsale_streaming::{ConsumerConfig, KafkaSource, Pipeline, PipelineConfig};
+use flashsale_streaming::{ConsumerConfig, KafkaSource, Pipeline, PipelineConfig, jittered};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -84,7 +84,7 @@ impl Service {
             tracing::warn!(consumer = NAME, error = &error as &dyn std::error::Error, "starts again in {wait:?}");
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                () = sleep(wait) => wait = (wait * 2).min(RESTART_MAX),
+                () = sleep(jittered(wait)) => wait = (wait * 2).min(RESTART_MAX),
             }
         }
     }

@@ -97,7 +97,9 @@ async fn everything_at_once(arena: Arc<Arena>, seed: u64) -> Result<Outcome> {
     for service in services(&stage) {
         service.kill();
     }
-    tokio::task::block_in_place(|| Kind::ALL.into_iter().try_for_each(|kind| arena.server(kind).map(|one| one.kill())))?;
+    for kind in Kind::ALL {
+        arena.server(kind)?.kill();
+    }
     let (began, before) = (Instant::now(), stage.diary.successes());
     let (all, mut servers) = (services(&stage), JoinSet::new());
     for (place, pause) in order.into_iter().zip(pauses) {
@@ -145,7 +147,12 @@ async fn stopped_in_turn(arena: Arc<Arena>, seed: u64) -> Result<Outcome> {
     let told = stage.diary.all();
     let mut cut_off = told.iter().filter(|told| is_cut_off(told));
     if let Some(first) = cut_off.next() {
-        anyhow::bail!("{} answers were cut off, such as that of {}: {:?}", cut_off.count() + 1, first.user, first.answer);
+        anyhow::bail!(
+            "{} answers were cut off, such as that of {}: {:?}",
+            cut_off.count() + 1,
+            first.user,
+            first.answer
+        );
     }
     let refused = told.iter().filter(|told| told.answer.is_err()).count();
     stage.figure("longest stop", format!("{:.1} s", longest.as_secs_f64()));

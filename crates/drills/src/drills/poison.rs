@@ -81,9 +81,9 @@ async fn poisons(stage: &Stage) -> Result<[Poison; 3]> {
     let datum = whole.get(5..).context("a decision without a header")?;
     let cut = whole.get(..15).context("a decision of less than 15 bytes")?;
     Ok([
-        Poison { class: "bad_magic", value: [&[7, 0, 0, 0, 1], datum].concat() },
+        Poison { class: "bad_magic", value: [&[7, 0, 0, 0, 1][..], datum].concat() },
         // 9999
-        Poison { class: "unknown_schema", value: [&[0, 0, 0, 0x27, 0x0f], datum].concat() },
+        Poison { class: "unknown_schema", value: [&[0, 0, 0, 0x27, 0x0f][..], datum].concat() },
         Poison { class: "malformed_datum", value: cut.to_vec() },
     ])
 }
@@ -126,8 +126,8 @@ fn is_complete(stage: &Stage, letter: &Record, class: &str, place: (i32, i64)) -
     let expected = [
         OWN_HEADER,
         ("dlq.topic", topic),
-        ("dlq.partition", &partition),
-        ("dlq.offset", &offset),
+        ("dlq.partition", partition.as_str()),
+        ("dlq.offset", offset.as_str()),
         ("dlq.class", class),
         ("dlq.attempts", "1"),
         ("dlq.consumer", "sink-postgres"),

@@ -25,7 +25,7 @@ const WAITS: usize = 7;
 pub(crate) const DRILLS: &[Drill] = &[Drill {
     fault: "F23",
     name: "registry-away",
-    broken: "no schema registry when the sink and an edge start, and none again once they run; a schema that does not fit",
+    broken: "no registry when the sink and an edge start, none again once they run; a schema that does not fit",
     checked: "they wait and start once it answers, then go on with the ids they know; the schema is refused",
     quick: true,
     play: |arena, seed| Box::pin(registry_away(arena, seed)),

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::{
     Arena, Drill, Outcome,
     installation::until,
+    rows::rows as in_postgres,
     stage::{Cast, Stage},
     verdict::Expected,
 };
@@ -50,11 +51,6 @@ async fn reconcile_until(stage: &Stage, end: Instant) -> Result<u32> {
 /// What Redis holds of the sale.
 async fn in_redis(stage: &Stage) -> Result<Snapshot> {
     stage.shop.hot.snapshot(&stage.sale.sku).await?.context("Redis has the sale")
-}
-
-/// Units in Postgres.
-async fn in_postgres(stage: &Stage) -> Result<u64> {
-    Ok(stage.shop.store.purchases(&stage.sale.sale_id).await?.len() as u64)
 }
 
 /// Waits until all that was sold is in Postgres and nothing waits in the outbox; returns how many units that are.
