@@ -5,6 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 use flashsale_core::{
     Attempt, EndReason, Micros, NotActive, Outcome, Receipt, RequestId, SaleState, SaleStatus, UserId,
 };
+use flashsale_ledger::DECIDED_TO_SENT_MAX;
 use flashsale_platform::ApiError;
 use tokio::{sync::oneshot, time::Instant};
 
@@ -107,25 +108,31 @@ impl Service {
             return Err(ApiError::unavailable(1));
         };
         self.remember_loser(user, sale, &verdict.outcome);
-        let answer = self.confirm(verdict, began).await;
+        let answer = self.confirm(verdict, began).await?;
         shared.metrics.purchase.record(began.elapsed());
         Ok(answer)
     }
 
     /// Waits for the log where a winner must.
-    async fn confirm(&self, verdict: Verdict, began: Instant) -> Answer {
+    async fn confirm(&self, verdict: Verdict, began: Instant) -> Result<Answer, ApiError> {
         let repeated = matches!(verdict.outcome, Outcome::Repeated(_));
         let (Outcome::Accepted(receipt) | Outcome::Repeated(receipt)) = verdict.outcome else {
-            return refusal(verdict.outcome);
+            return Ok(refusal(verdict.outcome));
         };
         let config = &self.shared().config;
         if let (Confirm::Log, Some(delivery)) = (config.confirm, verdict.delivery) {
             let deadline = began + config.confirm_timeout();
             if !matches!(tokio::time::timeout_at(deadline, delivery.wait()).await, Ok(Ok(()))) {
-                return Answer::Pending(receipt);
+                // The process stood still for so long that Redis may have been recovered without this unit; the
+                // same key tells.
+                if deadline.elapsed() > DECIDED_TO_SENT_MAX {
+                    crate::metrics::refused("stood_still");
+                    return Err(ApiError::unavailable(1));
+                }
+                return Ok(Answer::Pending(receipt));
             }
         }
-        Answer::Purchased { receipt, repeated }
+        Ok(Answer::Purchased { receipt, repeated })
     }
 
     /// An ended sale stays ended and gets no new buyers, so who was no buyer then never is: such a

@@ -83,13 +83,14 @@ impl HotState {
         })
     }
 
-    /// Takes the right to recover as `token`, unless somebody has it.
+    /// Takes the right to recover as `token`, unless somebody has it. One who had it before the server restarted
+    /// has it no more.
     pub async fn claim(&self, token: &str) -> Result<Option<Claim>> {
         let run_id = self.fence().await?.run_id;
-        let mut take = redis::cmd("SET");
-        take.arg(self.keys.claim()).arg(token).arg("NX").arg("PX").arg(CLAIM_MS);
-        let taken: Option<String> = self.link.command("claim the recovery", &take).await?;
-        Ok(taken.map(|_| Claim { hot: self.clone(), token: token.to_owned(), run_id }))
+        let claim = Claim { hot: self.clone(), token: format!("{run_id}:{token}"), run_id };
+        let args = [claim.token.clone(), claim.run_id.clone(), CLAIM_MS.to_string()];
+        let taken: u8 = script::CLAIM.call_unverified(&self.link, &[self.keys.claim()], &args).await?;
+        Ok((taken == 1).then_some(claim))
     }
 
     /// Opens the fence of a server that nothing was ever decided on, as in a test or a new installation.
@@ -108,6 +109,7 @@ impl HotState {
             sale_id: sale.sale_id,
             initial_stock: sale.initial_stock,
             stock: sale.stock,
+            held: sale.buyers,
             sequence: sale.sequence,
             state: sale.state,
             paused: sale.paused,

@@ -38,6 +38,7 @@ scripts! {
     UPDATE = "update",
     PAUSE = "pause",
     DELETE = "delete",
+    CLAIM = "claim",
     RENEW = "renew",
     OPEN = "open",
     RESTORE = "restore",

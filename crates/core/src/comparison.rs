@@ -26,6 +26,8 @@ pub struct HotSale {
     pub initial_stock: u64,
     /// Units left.
     pub stock: u64,
+    /// Buyers at the very moment when the stock was read; the list below is read piece by piece.
+    pub held: u64,
     /// Units sold, by the counter.
     pub sequence: u64,
     /// The state.
@@ -281,19 +283,18 @@ fn compare_state(log: &History, hot: &HotSale, found: &mut Found) {
 
 /// Whether the numbers of Redis add up, among themselves and with the log and the outbox.
 fn compare_stock(log: &History, hot: &HotSale, found: &mut Found) {
-    let HotSale { initial_stock, stock, sequence, .. } = hot;
-    let buyers = hot.buyers.len() as u64;
-    let pending = hot.pending.iter().map(|unit| unit.receipt.sequence).max().unwrap_or(0);
-    let highest = log.highest_sequence().max(pending);
+    let HotSale { initial_stock, stock, sequence, held: buyers, .. } = hot;
+    // The log is read first, so Redis may be further; units that it counts and nobody has are leaked ones.
+    let highest = log.highest_sequence();
     let mut wrong = Vec::new();
-    if stock.checked_add(buyers) != Some(*initial_stock) {
+    if stock.checked_add(*buyers) != Some(*initial_stock) {
         wrong.push(format!("Redis has {stock} left and {buyers} buyers of {initial_stock}"));
     }
     if stock.checked_add(*sequence) != Some(*initial_stock) {
         wrong.push(format!("Redis has {stock} left and counts {sequence} sold of {initial_stock}"));
     }
-    if *sequence != highest {
-        wrong.push(format!("Redis counts {sequence} sold; the highest unit in log and outbox is {highest}"));
+    if *sequence < highest {
+        wrong.push(format!("Redis counts {sequence} sold; the highest unit in the log is {highest}"));
     }
     if let Some((newest, _, status)) = log.changes().last()
         && newest == hot.events

@@ -59,6 +59,7 @@ impl Stores {
             sale_id: sale_id(),
             initial_stock: 10,
             stock: 5,
+            held: 5,
             sequence: 5,
             state: SaleState::Active,
             paused: false,
@@ -104,7 +105,9 @@ impl Stores {
         for (change, after) in self.changes.iter().cloned() {
             log.take_change(change, after);
         }
-        compare(&Sides { log: &log, redis: self.redis.as_ref(), rows: &self.rows })
+        // Read at one moment, as from a Redis at rest.
+        let redis = self.redis.clone().map(|hot| HotSale { held: hot.buyers.len() as u64, ..hot });
+        compare(&Sides { log: &log, redis: redis.as_ref(), rows: &self.rows })
     }
 
     fn found(&self) -> Vec<(Class, String)> {

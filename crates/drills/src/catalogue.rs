@@ -33,7 +33,23 @@ impl std::fmt::Debug for Drill {
 
 /// All drills, in the order of their faults.
 pub fn all() -> Vec<Drill> {
-    [drills::ingest::DRILLS, drills::redis::DRILLS].concat()
+    let mut all = [
+        drills::broker::DRILLS,
+        drills::edge::DRILLS,
+        drills::hot_state::DRILLS,
+        drills::ingest::DRILLS,
+        drills::lifecycle::DRILLS,
+        drills::poison::DRILLS,
+        drills::recovery::DRILLS,
+        drills::redis::DRILLS,
+        drills::registry::DRILLS,
+        drills::sink::DRILLS,
+        drills::stores::DRILLS,
+    ]
+    .concat();
+    // F9 before F10.
+    all.sort_by_key(|drill| drill.fault[1..].parse::<u32>().unwrap_or(u32::MAX));
+    all
 }
 
 /// The drill of that name, or of that fault's id.

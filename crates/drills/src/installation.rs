@@ -31,6 +31,7 @@ const POLL: Duration = Duration::from_millis(50);
 pub(crate) struct Service {
     child: Mutex<Child>,
     arguments: Vec<String>,
+    more: Vec<(String, String)>,
     port: u16,
     pub(crate) url: String,
     log: PathBuf,
@@ -139,19 +140,21 @@ impl Installation {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let log = self.arena.scratch("logs")?.join(format!("{}-{port}-{}.log", self.prefix, arguments.join("-")));
-        let child = self.launch(&arguments, port, &log, more)?;
+        let more: Vec<(String, String)> =
+            more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let child = self.launch(&arguments, port, &log, &more)?;
         let url = format!("http://127.0.0.1:{port}");
-        Ok(Service { child: Mutex::new(child), arguments, port, url, log })
+        Ok(Service { child: Mutex::new(child), arguments, more, port, url, log })
     }
 
-    fn launch(&self, arguments: &[String], port: u16, log: &PathBuf, more: &[(&str, &str)]) -> Result<Child> {
+    fn launch(&self, arguments: &[String], port: u16, log: &PathBuf, more: &[(String, String)]) -> Result<Child> {
         let output = File::options().create(true).append(true).open(log)?;
         let mut command = Command::new(&self.arena.binary);
         command
             .args(arguments)
             .envs(self.environment.clone())
             .env("FLASHSALE_HTTP_ADDRESS", format!("127.0.0.1:{port}"))
-            .envs(more.iter().copied())
+            .envs(more.iter().cloned())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
@@ -161,7 +164,7 @@ impl Installation {
     /// Starts a service that was killed again, on its port.
     pub(crate) async fn restart(&self, service: &Service) -> Result<()> {
         service.kill();
-        let child = self.launch(&service.arguments, service.port, &service.log, &[])?;
+        let child = self.launch(&service.arguments, service.port, &service.log, &service.more)?;
         *service.child() = child;
         self.ready(service).await
     }

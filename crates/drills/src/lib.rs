@@ -12,8 +12,10 @@ mod client;
 mod drills;
 mod installation;
 mod report;
+mod rows;
 mod shoppers;
 mod stage;
+mod topics;
 mod verdict;
 
 pub use arena::Arena;

@@ -144,8 +144,26 @@ impl Recovery {
     /// # Errors
     /// When it did not come to its end; the fence is closed then.
     pub async fn run(&self, sku: Option<&Sku>, stop: &CancellationToken) -> Result<Summary, Error> {
+        let claim = self.claim().await?;
+        self.run_with(claim, sku, stop).await
+    }
+
+    /// The same, unless somebody has opened the fence meanwhile.
+    async fn run_if_closed(&self, stop: &CancellationToken) -> Result<Option<Summary>, Error> {
+        let claim = self.claim().await?;
+        if self.hot.fence().await?.verified {
+            claim.abandon().await?;
+            return Ok(None);
+        }
+        self.run_with(claim, None, stop).await.map(Some)
+    }
+
+    async fn claim(&self) -> Result<Claim, Error> {
         let token = uuid::Uuid::now_v7().to_string();
-        let claim = self.hot.claim(&token).await?.ok_or(Error::Claimed)?;
+        self.hot.claim(&token).await?.ok_or(Error::Claimed)
+    }
+
+    async fn run_with(&self, claim: Claim, sku: Option<&Sku>, stop: &CancellationToken) -> Result<Summary, Error> {
         let work = self.hold(&claim, sku, stop);
         let kept = async {
             loop {
@@ -299,7 +317,7 @@ impl Service {
     }
 
     async fn recover(&self, shutdown: &CancellationToken) -> Result<(), Error> {
-        let summary = self.recovery.run(None, shutdown).await?;
+        let Some(summary) = self.recovery.run_if_closed(shutdown).await? else { return Ok(()) };
         metrics::recovered("done", Some(summary.took));
         metrics::fence(true);
         for repair in &summary.repairs {

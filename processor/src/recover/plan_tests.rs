@@ -69,6 +69,7 @@ fn redis(stock: u64, units: impl IntoIterator<Item = u64>) -> HotSale {
         sale_id: created(stock).config.sale_id,
         initial_stock: stock,
         stock: stock - sequence,
+        held: buyers.len() as u64,
         sequence,
         state: SaleState::Active,
         paused: false,

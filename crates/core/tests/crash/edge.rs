@@ -139,7 +139,10 @@ impl Edge {
                 for (attempt, (decision, _)) in attempts.iter().zip(&reply.decided) {
                     let (user, key) = (&attempt.user, &attempt.request_id);
                     let outcome = LoggedOutcome::from(&decision.outcome);
-                    shop.note(format!("Redis {} answers {user}/{key} at edge {}: {outcome}", shop.redis.run, self.name));
+                    shop.note(format!(
+                        "Redis {} answers {user}/{key} at edge {}: {outcome}",
+                        shop.redis.run, self.name
+                    ));
                 }
                 self.tasks.push(Point::Decide { jobs, tries, reply: Some(reply) });
             }
@@ -173,8 +176,10 @@ impl Edge {
         let (mut records, mut winners, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         for (Job { attempt, waits }, (decision, pending)) in jobs.into_iter().zip(&reply.decided) {
             let Decision { outcome, as_of_sequence, remaining } = decision;
-            let won = outcome.receipt().cloned().map(|receipt| {
-                Sold { user: attempt.user.clone(), request_id: attempt.request_id.clone(), receipt }
+            let won = outcome.receipt().cloned().map(|receipt| Sold {
+                user: attempt.user.clone(),
+                request_id: attempt.request_id.clone(),
+                receipt,
             });
             let answer = match (outcome, won) {
                 (Outcome::Accepted(_), Some(unit)) => {

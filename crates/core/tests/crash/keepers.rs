@@ -14,6 +14,8 @@ use crate::{
 pub(crate) enum Relay {
     #[default]
     Idle,
+    /// The server was verified just now. What is read next may come from another.
+    Checked,
     /// It has read these; it may have stood still since then.
     Read { entries: Vec<Entry>, stale: bool },
     /// It waits for the log.
@@ -26,11 +28,12 @@ impl Relay {
             return;
         }
         *self = match std::mem::take(self) {
-            Self::Idle if shop.redis.is_open() => {
+            Self::Idle if shop.redis.is_open() => Self::Checked,
+            Self::Idle => Self::Idle,
+            Self::Checked => {
                 let entries = shop.redis.hot().map(|hot| hot.outbox.clone()).unwrap_or_default();
                 if entries.is_empty() { Self::Idle } else { Self::Read { entries, stale: false } }
             }
-            Self::Idle => Self::Idle,
             Self::Read { stale: true, .. } if shop.protocol.late_replies_dropped => Self::Idle,
             Self::Read { entries, .. } => {
                 shop.note(format!("the relay publishes {} entries", entries.len()));
@@ -57,7 +60,7 @@ impl Relay {
         match self {
             Self::Read { stale, .. } if stalled => *stale = true,
             Self::Read { .. } => self.step(shop),
-            Self::Idle | Self::WaitAck { .. } => {}
+            Self::Idle | Self::Checked | Self::WaitAck { .. } => {}
         }
     }
 }
@@ -118,7 +121,13 @@ impl Recovery {
                 Delivery::UnderWay => Self::WaitAck { run, delivery, log },
                 Delivery::Failed => Self::Idle,
                 Delivery::Acked => {
-                    let hot = Hot::recovered(shop.redis.hot(), &log, shop.stock, shop.redis.now);
+                    let hot = Hot::recovered(
+                        shop.redis.hot(),
+                        &log,
+                        shop.stock,
+                        shop.redis.now,
+                        shop.protocol.recovery_counts_changes,
+                    );
                     shop.redis.write(hot);
                     Self::Reading { run, known: Some(size(&log)) }
                 }

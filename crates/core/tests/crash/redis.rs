@@ -35,7 +35,8 @@ pub(crate) fn config(stock: u64) -> SaleConfig {
 
 /// The changes that opened the sale; the log has them.
 pub(crate) fn opening(stock: u64) -> Vec<(Change, SaleStatus)> {
-    let created = SaleStatus { state: SaleState::Upcoming, as_of_event: 1, ..status(stock, EVENTS_OF_ACTIVE, 0, CREATED) };
+    let created =
+        SaleStatus { state: SaleState::Upcoming, as_of_event: 1, ..status(stock, EVENTS_OF_ACTIVE, 0, CREATED) };
     vec![(Change::Created, created), (Change::Started, status(stock, EVENTS_OF_ACTIVE, 0, CREATED))]
 }
 
@@ -184,15 +185,19 @@ impl Hot {
     }
 
     /// What a recovery makes of `old`: the log wins where it says something, what only Redis has stays.
-    pub(crate) fn recovered(old: Option<&Self>, log: &History, stock: u64, now: Micros) -> Self {
-        let mut hot = Self { book: SaleBook::create(config(stock), CREATED), ..old.cloned().unwrap_or_else(|| Self::open(stock)) };
+    pub(crate) fn recovered(old: Option<&Self>, log: &History, stock: u64, now: Micros, counts_changes: bool) -> Self {
+        let mut hot = Self {
+            book: SaleBook::create(config(stock), CREATED),
+            ..old.cloned().unwrap_or_else(|| Self::open(stock))
+        };
         hot.buyers.retain(|user, unit| log.unit_of(user).is_none() && log.unit(unit.receipt.sequence).is_none());
         for unit in log.units().filter_map(|(sequence, _)| log.sold_unit(sequence)) {
             hot.buyers.insert(unit.user.clone(), unit);
         }
-        let by_sequence: BTreeMap<u64, &Sold> =
-            hot.buyers.values().map(|unit| (unit.receipt.sequence, unit)).collect();
-        let highest = old.map_or(0, |old| old.book.sold()).max(log.highest_sequence());
+        let by_sequence: BTreeMap<u64, &Sold> = hot.buyers.values().map(|unit| (unit.receipt.sequence, unit)).collect();
+        let counted =
+            log.changes().map(|(_, _, after)| after.as_of_sequence).filter(|_| counts_changes).max().unwrap_or(0);
+        let highest = old.map_or(0, |old| old.book.sold()).max(log.highest_sequence()).max(counted);
         let mut at = CREATED;
         for sequence in 1..=highest {
             if let Some(Sold { user, request_id, receipt }) = by_sequence.get(&sequence) {
@@ -216,6 +221,7 @@ impl Hot {
             sale_id: sale_id(),
             initial_stock: self.initial_stock(),
             stock: self.book.stock(),
+            held: self.buyers.len() as u64,
             sequence: self.book.sold(),
             state,
             paused: false,
@@ -226,7 +232,11 @@ impl Hot {
                 .map(|unit| (unit.user.clone(), (unit.receipt.sequence, unit.receipt.decided_at)))
                 .collect(),
             pending: self.outbox.iter().flat_map(|entry| entry.units.clone()).collect(),
-            pending_changes: self.outbox.iter().filter_map(|entry| Some(entry.change.as_ref()?.1.as_of_event)).collect(),
+            pending_changes: self
+                .outbox
+                .iter()
+                .filter_map(|entry| Some(entry.change.as_ref()?.1.as_of_event))
+                .collect(),
         }
     }
 }

@@ -95,13 +95,15 @@ fn action() -> impl Strategy<Value = Action> {
         16 => (bits(), prop_oneof![2 => Just(0_u8), 1 => 0..8_u8])
             .prop_map(|(landed, stalled)| Action::Recover { landed, stalled }),
         1 => Just(Action::KillRecovery),
+        1 => Just(Action::StallRecovery),
+        1 => Just(Action::WakeRecovery),
         4 => (0..3_u8).prop_map(|partition| Action::Sink { partition }),
     ]
 }
 
-/// Any case. Whoever recovers does not stand still in it: see the test of that.
+/// Any case.
 pub(crate) fn schedules() -> impl Strategy<Value = Schedule> {
-    (1..=4_u64, 1..=3_u8, vec(action(), 60..160)).prop_map(|(stock, more, actions)| {
+    (1..=4_u64, 1..=3_u8, vec(action(), 1..200)).prop_map(|(stock, more, actions)| {
         let users = u8::try_from(stock).unwrap_or(u8::MAX) + more;
         Schedule { stock, users, actions }
     })

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// From the loss of Redis until units are sold again.
-const REOPEN_MAX: Duration = Duration::from_secs(15);
+pub(super) const REOPEN_MAX: Duration = Duration::from_secs(15);
 
 pub(crate) const DRILLS: &[Drill] = &[
     Drill {
@@ -36,7 +36,7 @@ pub(crate) const DRILLS: &[Drill] = &[
 ];
 
 /// The file that Redis appends to now.
-fn append_only_file(arena: &Arena) -> Result<PathBuf> {
+pub(super) fn append_only_file(arena: &Arena) -> Result<PathBuf> {
     let folder = arena.home(Kind::Redis).join("appendonlydir");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
         .with_context(|| format!("read {}", folder.display()))?
@@ -48,7 +48,7 @@ fn append_only_file(arena: &Arena) -> Result<PathBuf> {
 }
 
 /// Waits until a unit was sold after `began`; returns how long that took.
-async fn until_selling(stage: &Stage, began: Instant, before: usize) -> Result<Duration> {
+pub(super) async fn until_selling(stage: &Stage, began: Instant, before: usize) -> Result<Duration> {
     until("units to be sold again", Duration::from_secs(40), async || Ok(stage.diary.successes() > before)).await?;
     Ok(began.elapsed())
 }
