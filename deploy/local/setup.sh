@@ -51,8 +51,6 @@ missing_packages() {
     have pkg-config && pkg-config --exists zlib || echo zlib1g-dev
     have curl || echo curl
     have kcat || echo kcat
-    # For a drill with wrong clocks.
-    [[ -e "/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketime.so.1" ]] || echo faketime
     have setpriv || echo util-linux
     have python3 || echo python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv

@@ -32,6 +32,12 @@ async fn sold() -> Shop {
         let (user, key) = (format!("user-{number}"), format!("key-{number}"));
         assert_eq!(shop.http.buy(&edge.url, &user, Some(&key), "PROOF").await.unwrap().status, 200);
     }
+    // The comparison at the processor's start puts right what it can; it must be over.
+    wait_until(PATIENCE, "the first comparison", async || {
+        let metrics = shop.http.get(&format!("{}/metrics", processor.url)).await.unwrap();
+        metrics.body.as_str().unwrap_or_default().contains("flashsale_reconcile_runs_total{")
+    })
+    .await;
     wait_until(PATIENCE, "the rows", async || shop.store.purchases(&sale).await.unwrap().len() == 10).await;
     wait_until(PATIENCE, "the outbox to be empty", async || shop.hot.outbox_len(&sku).await.unwrap() == 0).await;
     Shop { shop, processor, _sink: sink, sku, sale }

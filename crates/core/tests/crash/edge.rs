@@ -126,8 +126,7 @@ impl Edge {
             Point::Publish { jobs, reply } => self.publish(shop, jobs, reply),
             Point::WaitAck { winners, delivery, entries } => self.acknowledged(shop, winners, delivery, entries),
             Point::Answer(answers) => self.answer(shop, answers),
-            // What fails is left to the relay.
-            Point::Settle(entries) => drop(shop.redis.settle(&mut self.connection, &entries)),
+            Point::Settle(entries) => shop.redis.settle(&mut self.connection, &entries),
         }
     }
 

@@ -45,7 +45,7 @@ impl Relay {
                 Delivery::UnderWay => Self::WaitAck { delivery, ids },
                 Delivery::Failed => Self::Idle,
                 Delivery::Acked => {
-                    drop(shop.redis.settle(&mut None, &ids));
+                    shop.redis.settle(&mut None, &ids);
                     Self::Idle
                 }
             },
@@ -121,13 +121,7 @@ impl Recovery {
                 Delivery::UnderWay => Self::WaitAck { run, delivery, log },
                 Delivery::Failed => Self::Idle,
                 Delivery::Acked => {
-                    let hot = Hot::recovered(
-                        shop.redis.hot(),
-                        &log,
-                        shop.stock,
-                        shop.redis.now,
-                        shop.protocol.recovery_counts_changes,
-                    );
+                    let hot = Hot::recovered(shop.redis.hot(), &log, shop.redis.now, shop.protocol, shop.stock);
                     shop.redis.write(hot);
                     Self::Reading { run, known: Some(size(&log)) }
                 }

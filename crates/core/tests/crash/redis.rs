@@ -7,7 +7,7 @@ use flashsale_core::{
     SaleBook, SaleConfig, SaleId, SaleState, SaleStatus, Sku, UserId, decision::Change, invariants::Sold,
 };
 
-use crate::log::Record;
+use crate::{log::Record, shop::Protocol};
 
 const SALE: &str = "06C5HN3T8Q2Z";
 const CREATED: Micros = Micros::from_millis(1);
@@ -185,19 +185,17 @@ impl Hot {
     }
 
     /// What a recovery makes of `old`: the log wins where it says something, what only Redis has stays.
-    pub(crate) fn recovered(old: Option<&Self>, log: &History, stock: u64, now: Micros, counts_changes: bool) -> Self {
-        let mut hot = Self {
-            book: SaleBook::create(config(stock), CREATED),
-            ..old.cloned().unwrap_or_else(|| Self::open(stock))
-        };
+    pub(crate) fn recovered(old: Option<&Self>, log: &History, now: Micros, protocol: Protocol, stock: u64) -> Self {
+        let old = old.cloned().unwrap_or_else(|| Self::open(stock));
+        let counted = log.changes().map(|(_, _, after)| after.as_of_sequence).max();
+        let counted = counted.filter(|_| protocol.recovery_counts_changes).unwrap_or(0);
+        let highest = old.book.sold().max(log.highest_sequence()).max(counted);
+        let mut hot = Self { book: SaleBook::create(config(stock), CREATED), ..old };
         hot.buyers.retain(|user, unit| log.unit_of(user).is_none() && log.unit(unit.receipt.sequence).is_none());
         for unit in log.units().filter_map(|(sequence, _)| log.sold_unit(sequence)) {
             hot.buyers.insert(unit.user.clone(), unit);
         }
         let by_sequence: BTreeMap<u64, &Sold> = hot.buyers.values().map(|unit| (unit.receipt.sequence, unit)).collect();
-        let counted =
-            log.changes().map(|(_, _, after)| after.as_of_sequence).filter(|_| counts_changes).max().unwrap_or(0);
-        let highest = old.map_or(0, |old| old.book.sold()).max(log.highest_sequence()).max(counted);
         let mut at = CREATED;
         for sequence in 1..=highest {
             if let Some(Sold { user, request_id, receipt }) = by_sequence.get(&sequence) {
@@ -338,11 +336,11 @@ impl Redis {
         Ok(reply)
     }
 
-    pub(crate) fn settle(&mut self, connection: &mut Option<u32>, ids: &[i64]) -> Result<(), Failed> {
-        self.connect(connection)?;
-        let mut hot = self.hot().cloned().ok_or(Failed::Missing)?;
+    /// Forgets entries. What fails is left to the relay.
+    pub(crate) fn settle(&mut self, connection: &mut Option<u32>, ids: &[i64]) {
+        let connected = self.connect(connection);
+        let Some(mut hot) = self.hot().cloned().filter(|_| connected.is_ok()) else { return };
         hot.outbox.retain(|entry| !ids.contains(&entry.id));
         self.write(hot);
-        Ok(())
     }
 }

@@ -59,13 +59,6 @@ impl Answer {
     pub(crate) fn is_final(&self) -> bool {
         !matches!(self, Self::Pending(_) | Self::Unavailable)
     }
-
-    pub(crate) fn receipt(&self) -> Option<&Receipt> {
-        match self {
-            Self::Purchased(receipt) | Self::Pending(receipt) | Self::AlreadyPurchased(receipt) => Some(receipt),
-            Self::SoldOut | Self::Unavailable => None,
-        }
-    }
 }
 
 impl fmt::Display for Answer {

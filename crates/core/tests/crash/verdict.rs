@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use flashsale_core::{
     Class, History, LoggedDecision, Outcome, Receipt, Sides, compare,
     invariants::{
-        Check, Sold, Violation, converged, no_oversell, nothing_invented, nothing_left_unsold, nothing_lost, one_unit_per_user,
-        refusal_is_true, same_key_same_answer, stock_conserved,
+        Check, Sold, Violation, converged, no_oversell, nothing_invented, nothing_left_unsold, nothing_lost,
+        one_unit_per_user, refusal_is_true, same_key_same_answer, stock_conserved,
     },
 };
 
@@ -65,7 +65,8 @@ pub(crate) fn judge(shop: &Shop, users: u64) -> Verdict {
     let history = shop.log.history(in_force);
     let holes = replay(&history, &mut verdict);
     let all = shop.log.history(|_| true).verify().into_iter().filter(|violation| !is_hole(violation));
-    verdict.outdated = all.map(|violation| violation.to_string()).filter(|text| !verdict.broken.contains(text)).collect();
+    verdict.outdated =
+        all.map(|violation| violation.to_string()).filter(|text| !verdict.broken.contains(text)).collect();
     verdict.take(nothing_left_unsold(shop.stock, users, history.sold() + holes.len() as u64));
     stores(shop, &history, &rows, &holes, &mut verdict);
     verdict

@@ -130,11 +130,11 @@ fn unavailable(stage: &Stage) -> usize {
 
 /// Leaves Redis without memory until purchases have been refused for it; returns how many were.
 async fn fill(stage: &Stage, direct: &mut MultiplexedConnection) -> Result<usize> {
-    const ROOM_BYTES: u64 = 16 << 10;
     let before = unavailable(stage);
     let info: String = redis::cmd("INFO").arg("memory").query_async(direct).await?;
     let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).context("Redis tells its memory")?;
-    let most = used.trim().parse::<u64>()? + ROOM_BYTES;
+    // Below what it has, for buffers come and go by more than a sale needs.
+    let most = used.trim().parse::<u64>()? / 2;
     redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(most).exec_async(direct).await?;
     until("purchases to be refused", Duration::from_secs(15), async || Ok(unavailable(stage) >= before + 50)).await?;
     Ok(unavailable(stage) - before)
