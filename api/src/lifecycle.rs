@@ -8,7 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
 use flashsale_core::{Micros, SaleConfig, SaleId, SaleState, SaleStatus, Sku, decision::Change};
-use flashsale_lua::{SaleChange, SaleReply};
+use flashsale_ledger::DECIDED_TO_SENT_MAX;
+use flashsale_lua::{ChangedSale, SaleChange, SaleReply};
 use flashsale_platform::ApiError;
 use flashsale_sql::{InsertError, Product};
 use flashsale_streaming::NotDelivered;
@@ -64,7 +65,7 @@ impl Service {
         };
         drop(turn);
         let state = last.status.state;
-        self.announce(&config.sku, &changed.changes).await;
+        self.announce(&config.sku, &changed).await;
         Ok((product, state))
     }
 
@@ -111,7 +112,7 @@ impl Service {
             SaleReply::Missing | SaleReply::Exists | SaleReply::Ended => Err(DISAGREE),
         };
         drop(turn);
-        self.announce(sku, &changed.changes).await;
+        self.announce(sku, &changed).await;
         stored
     }
 
@@ -119,7 +120,7 @@ impl Service {
     pub(crate) async fn set_paused(&self, sku: &Sku, paused: bool) -> Result<Product, Error> {
         let product = self.store().product(sku).await?.ok_or_else(|| unknown(sku))?;
         let changed = self.hot().pause(sku, &product.config.sale_id, paused).await?;
-        self.announce(sku, &changed.changes).await;
+        self.announce(sku, &changed).await;
         match changed.reply {
             SaleReply::Ok => Ok(product),
             SaleReply::Ended => Err(not_modifiable("The sale has ended.")),
@@ -140,7 +141,7 @@ impl Service {
         }
         let gone = if let Some(sale) = hot {
             let changed = self.hot().delete(sku, &sale.sale_id).await?;
-            self.publish(sku, &changed.changes).await;
+            self.publish(sku, &changed).await;
             Some(sale.sale_id)
         } else if let Some(known) = known {
             self.publish_removal(&known).await?;
@@ -165,16 +166,21 @@ impl Service {
     }
 
     /// Publishes changes and waits until readers see them, but not for long.
-    async fn announce(&self, sku: &Sku, changes: &[SaleChange]) {
-        let Some(SaleChange { status: after, .. }) = changes.last() else { return };
-        if self.publish(sku, changes).await {
+    async fn announce(&self, sku: &Sku, changed: &ChangedSale) {
+        let Some(SaleChange { status: after, .. }) = changed.changes.last() else { return };
+        if self.publish(sku, changed).await {
             self.until_shown(sku, |seen| seen.is_some_and(|seen| !after.is_news_to(seen))).await;
         }
     }
 
     /// Publishes changes and settles them; returns whether the log has them. If not, the relay publishes
     /// them from the outbox, so that is no failure of the request.
-    async fn publish(&self, sku: &Sku, changes: &[SaleChange]) -> bool {
+    async fn publish(&self, sku: &Sku, changed: &ChangedSale) -> bool {
+        if changed.asked.elapsed() > DECIDED_TO_SENT_MAX {
+            // We stood still: Redis may have been recovered without them.
+            return false;
+        }
+        let changes = &changed.changes;
         let publishing = self.ledger().publish_changes(changes.iter().map(|change| (change.change, &change.status)));
         if !matches!(tokio::time::timeout(PUBLISH_MAX, publishing).await, Ok(Ok(()))) {
             tracing::warn!(%sku, "the log did not take a change of a sale in time; left to the relay");

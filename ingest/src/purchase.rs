@@ -123,6 +123,9 @@ impl Service {
         if let (Confirm::Log, Some(delivery)) = (config.confirm, verdict.delivery) {
             let deadline = began + config.confirm_timeout();
             if !matches!(tokio::time::timeout_at(deadline, delivery.wait()).await, Ok(Ok(()))) {
+                // Also when the log refused at once: by then Redis has the unit on disk, so that what is said now
+                // survives its crash.
+                tokio::time::sleep_until(deadline).await;
                 // The process stood still for so long that Redis may have been recovered without this unit; the
                 // same key tells.
                 if deadline.elapsed() > DECIDED_TO_SENT_MAX {

@@ -263,8 +263,9 @@ impl Claim {
             status.as_of.0.to_string(),
         ];
         self.hot.watch(&config.sku).await?;
+        let asked = std::time::Instant::now();
         let reply = script::REPAIR.call_unverified(&self.hot.link, &self.keys(&config.sku), &args).await?;
-        let changed = changed_sale(script::REPAIR.name(), &config.sku, reply)?;
+        let changed = changed_sale(script::REPAIR.name(), &config.sku, reply, asked)?;
         if changed.reply == SaleReply::Missing { Err(Error::ClaimLost) } else { Ok(changed) }
     }
 

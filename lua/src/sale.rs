@@ -5,6 +5,8 @@ use crate::{
     reply::{Fields, number, odd},
     script::{self, Script},
 };
+use std::time::Instant;
+
 use flashsale_core::{
     EndReason, Micros, SaleConfig, SaleId, SaleState, SaleStatus, Sku, UserId, decision::Change, receipt::Receipt,
 };
@@ -74,6 +76,8 @@ pub struct ChangedSale {
     pub state: Option<SaleState>,
     /// What changed, in order.
     pub changes: Vec<SaleChange>,
+    /// When Redis was asked: what it said then must not be told to the log much later.
+    pub asked: Instant,
 }
 
 /// What Redis holds of a sale.
@@ -99,8 +103,9 @@ pub struct Snapshot {
 
 impl HotState {
     async fn change(&self, script: &'static Script, sku: &Sku, args: &[String]) -> Result<ChangedSale> {
+        let asked = Instant::now();
         let reply = script.call(&self.link, &self.keys.of_sale(sku), args).await?;
-        changed_sale(script.name(), sku, reply)
+        changed_sale(script.name(), sku, reply, asked)
     }
 
     /// Sets up a sale; the same sale again changes nothing.
@@ -198,7 +203,7 @@ impl HotState {
 /// What the scripts that change a sale reply: code, now, state, events.
 pub(crate) type ChangeReply = (String, i64, String, Vec<Vec<String>>);
 
-pub(crate) fn changed_sale(script: &'static str, sku: &Sku, reply: ChangeReply) -> Result<ChangedSale> {
+pub(crate) fn changed_sale(script: &'static str, sku: &Sku, reply: ChangeReply, asked: Instant) -> Result<ChangedSale> {
     let (code, now, state, events) = reply;
     let reply = match code.as_str() {
         "OK" => SaleReply::Ok,
@@ -209,7 +214,7 @@ pub(crate) fn changed_sale(script: &'static str, sku: &Sku, reply: ChangeReply) 
         _ => return Err(odd(script, format!("code `{code}`"))),
     };
     let changes = read_changes(script, sku, &events)?;
-    Ok(ChangedSale { reply, now: Micros(now), state: SaleState::parse(&state), changes })
+    Ok(ChangedSale { reply, now: Micros(now), state: SaleState::parse(&state), changes, asked })
 }
 
 pub(crate) fn read_changes(script: &'static str, sku: &Sku, events: &[Vec<String>]) -> Result<Vec<SaleChange>> {

@@ -83,7 +83,7 @@ impl Service {
             if !changed.changes.is_empty() {
                 // The log's pace must not delay the next sale's transition.
                 let (ledger, hot) = (self.ledger.clone(), self.hot.clone());
-                tokio::spawn(async move { publish_changes(&ledger, &hot, &changed.changes).await });
+                tokio::spawn(async move { publish_changes(&ledger, &hot, &changed).await });
             }
         }
         failed.map_or(Ok(()), Err)

@@ -17,8 +17,8 @@ pub mod recover;
 pub mod relay;
 pub mod status;
 
-use flashsale_ledger::Ledger;
-use flashsale_lua::{HotState, SaleChange};
+use flashsale_ledger::{DECIDED_TO_SENT_MAX, Ledger};
+use flashsale_lua::{ChangedSale, HotState};
 use flashsale_sql::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -119,8 +119,13 @@ async fn ending<E>(stop: &CancellationToken, part: impl Future<Output = Result<(
 }
 
 /// Publishes state changes that a script made, then settles them. What fails is left to the relay.
-pub(crate) async fn publish_changes(ledger: &Ledger, hot: &HotState, changes: &[SaleChange]) {
+pub(crate) async fn publish_changes(ledger: &Ledger, hot: &HotState, changed: &ChangedSale) {
+    let changes = &changed.changes;
     let Some(first) = changes.first() else { return };
+    if changed.asked.elapsed() > DECIDED_TO_SENT_MAX {
+        // We stood still: Redis may have been recovered without them.
+        return;
+    }
     let sku = &first.status.config.sku;
     for change in changes {
         let event = change.status.as_of_event;

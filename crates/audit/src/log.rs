@@ -115,7 +115,7 @@ impl Log {
         progress: Progress,
     ) -> Result<ScanOffsets, Error> {
         let decoder = ledger.decoder::<PurchaseDecision>().await?;
-        let (content, refusals) = (self.content.clone(), self.selection.refusals);
+        let content = self.content.clone();
         let known: HashSet<SaleId> = self.with(|content| content.sales.keys().cloned().collect());
         // The key begins with the sale, so what is not wanted need not be decoded.
         let wanted = move |key: Option<&[u8]>| {
@@ -126,7 +126,7 @@ impl Log {
             let mut content = content.lock().unwrap_or_else(PoisonError::into_inner);
             content.read.records += 1;
             match decision.map(|decision| logged(&decision)) {
-                Ok(Some(decision)) => content.decision(decision, refusals),
+                Ok(Some(decision)) => content.decision(decision),
                 // An outcome newer than this build.
                 Ok(None) => {}
                 Err(_) => content.read.unreadable += 1,
@@ -234,15 +234,12 @@ impl Content {
         self.news += u64::from(history.changes_seen() != before);
     }
 
-    fn decision(&mut self, decision: LoggedDecision, refusals: bool) {
-        let accepted = matches!(decision.outcome, LoggedOutcome::Accepted(_));
-        if !accepted && !refusals {
-            return;
-        }
+    fn decision(&mut self, decision: LoggedDecision) {
         let Some(history) = self.sales.get_mut(&decision.sale_id) else { return };
-        let before = history.sold();
+        // A refusal tells of units too: how many were sold when it was decided.
+        let before = (history.sold(), history.known_sequence());
         history.take(decision);
-        self.news += u64::from(history.sold() != before);
+        self.news += u64::from((history.sold(), history.known_sequence()) != before);
     }
 }
 

@@ -13,7 +13,7 @@ mod repair;
 use std::{sync::Arc, time::Duration};
 
 use flashsale_audit::{Log, Selection};
-use flashsale_core::{SaleState, Sku};
+use flashsale_core::{SaleState, Sku, history::History};
 use flashsale_ledger::Ledger;
 use flashsale_lua::{Claim, HotState};
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,9 @@ pub enum Error {
     /// After the repair Redis still does not say what the log says.
     #[error("recovery: {0} is still not as the log says")]
     Unverified(Sku),
+    /// This process stood still; what it knew may be outdated.
+    #[error("recovery: it took too long to go on with what was read")]
+    StoodStill,
     /// Somebody else recovers.
     #[error("somebody else recovers redis at this moment")]
     Claimed,
@@ -201,13 +204,14 @@ impl Recovery {
         if !log.sales().is_empty() || !log.all_removed().is_empty() {
             claim.close().await?;
         }
-        let over = began + self.wait_for(&log).await?;
+        let closed = Instant::now();
         self.read(&mut log, stop).await?;
+        let over = closed + self.wait_for(&log).await?;
         while Instant::now() < over {
             (self.telling)(Step::Waiting(over - Instant::now()));
             sleep_until(over.min(Instant::now() + Duration::from_millis(250))).await;
         }
-        summary.waited = over - began;
+        summary.waited = over - closed;
         for pass in 0.. {
             let news = self.read(&mut log, stop).await?;
             if pass > 0 && news == 0 {
@@ -231,15 +235,18 @@ impl Recovery {
         Ok(log.read(&self.ledger, stop, Box::new(move |progress| telling(Step::Reading(progress)))).await?)
     }
 
-    /// How long records may still be under way. None are of sales that ended long enough ago.
+    /// How long records may still be under way. None are of sales that ended long enough ago and of which the log
+    /// lacks nothing; what it lacks the relay may be about to publish.
     async fn wait_for(&self, log: &Log) -> Result<Duration, Error> {
         let now = self.hot.now().await?;
-        let waits = log.sales().into_iter().filter_map(|(sku, _)| log.history(&sku, |history| history.status())?);
-        let wait = waits.map(|status| match status.state {
-            SaleState::Ended => self.in_flight.saturating_sub(now.since(status.as_of)),
+        let wait = |history: &History| match history.status() {
+            Some(status) if status.state == SaleState::Ended && history.missing().is_empty() => {
+                self.in_flight.saturating_sub(now.since(status.as_of))
+            }
             _ => self.in_flight,
-        });
-        Ok(wait.max().unwrap_or_default())
+        };
+        let waits = log.sales().into_iter().filter_map(|(sku, _)| log.history(&sku, wait));
+        Ok(waits.max().unwrap_or_default())
     }
 
     /// What a recovery would do now, without doing it: nothing is closed, so what is decided meanwhile shows up

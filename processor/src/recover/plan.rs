@@ -30,7 +30,7 @@ impl Plan {
         *self == Self::default()
     }
 
-    /// Whether only Redis has to change.
+    /// Whether the log has to learn something.
     pub fn publishes(&self) -> bool {
         !self.publish_entries.is_empty() || !self.publish_buyers.is_empty()
     }
@@ -56,7 +56,9 @@ pub fn plan(log: &History, redis: Option<&HotSale>, outbox: &[OutboxEntry]) -> P
         .collect();
     let waiting: HashSet<(u64, &UserId)> = outbox.iter().flat_map(|entry| sold_in(&newest, &entry.entry)).collect();
 
-    let mut highest = redis.map_or(0, |sale| sale.sequence).max(log.highest_sequence());
+    // Whatever any record counts as sold was given out, also where the unit itself is lost: its number is not given
+    // to anybody else, for somebody may have been told of it.
+    let mut highest = redis.map_or(0, |sale| sale.sequence).max(log.known_sequence());
     let missing = log
         .units()
         .filter(|(sequence, unit)| held.get(&unit.user).is_none_or(|held| *held != (*sequence, unit.decided_at)));

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use flashsale_core::{SaleId, Sku, history::History};
+use flashsale_ledger::DECIDED_TO_SENT_MAX;
 use flashsale_lua::{Claim, RestoredBatch};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{Error, Plan, Recovery, Step, Summary, plan};
 use crate::relay;
@@ -29,7 +31,7 @@ pub struct SaleRepair {
     pub forgotten: u64,
     /// Records that only Redis had and the log was given.
     pub published: u64,
-    /// Sequences below the highest that nobody holds: decided, lost before anybody was told, and not sold again.
+    /// Sequences that nobody holds: decided, lost before the log had them, and not sold again.
     pub leaked: u64,
     /// Whether stock, sequence or state were set.
     pub status_set: bool,
@@ -104,11 +106,9 @@ pub async fn examine(
     Ok((plan.clone(), found(sku, sale_id, &plan, in_redis, in_log, leaked, removed), outbox))
 }
 
-/// Sequences below the highest that the log lacks.
+/// Sequences that some record counts as sold and that the log lacks.
 fn leaked(history: &History) -> u64 {
-    let highest = history.highest_sequence();
-    let missing = history.missing().into_iter().filter(|range| *range.start() < highest);
-    missing.map(|range| highest.min(*range.end()) + 1 - range.start()).sum()
+    history.missing().into_iter().map(|range| range.end() + 1 - range.start()).sum()
 }
 
 fn found(
@@ -177,7 +177,15 @@ impl Recovery {
             if plan.is_empty() && !repair.removed {
                 continue;
             }
-            self.publish(sku, sale_id, &plan, &outbox).await?;
+            if plan.publishes() {
+                // What is published must still be true: this server, and nobody but us at it, a moment ago.
+                let asked = Instant::now();
+                claim.renew().await?;
+                if asked.elapsed() > DECIDED_TO_SENT_MAX {
+                    return Err(Error::StoodStill);
+                }
+                self.publish(sku, sale_id, &plan, &outbox).await?;
+            }
             if repair.removed {
                 claim.forget_sale(sku).await?;
             }

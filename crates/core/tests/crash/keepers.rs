@@ -83,7 +83,7 @@ pub(crate) enum Recovery {
 }
 
 fn size(log: &History) -> u64 {
-    log.sold() + log.changes_seen()
+    log.sold() + log.changes_seen() + log.known_sequence()
 }
 
 impl Recovery {

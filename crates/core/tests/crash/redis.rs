@@ -187,9 +187,8 @@ impl Hot {
     /// What a recovery makes of `old`: the log wins where it says something, what only Redis has stays.
     pub(crate) fn recovered(old: Option<&Self>, log: &History, now: Micros, protocol: Protocol, stock: u64) -> Self {
         let old = old.cloned().unwrap_or_else(|| Self::open(stock));
-        let counted = log.changes().map(|(_, _, after)| after.as_of_sequence).max();
-        let counted = counted.filter(|_| protocol.recovery_counts_changes).unwrap_or(0);
-        let highest = old.book.sold().max(log.highest_sequence()).max(counted);
+        let counted = if protocol.recovery_counts_all { log.known_sequence() } else { log.highest_sequence() };
+        let highest = old.book.sold().max(counted);
         let mut hot = Self { book: SaleBook::create(config(stock), CREATED), ..old };
         hot.buyers.retain(|user, unit| log.unit_of(user).is_none() && log.unit(unit.receipt.sequence).is_none());
         for unit in log.units().filter_map(|(sequence, _)| log.sold_unit(sequence)) {

@@ -21,11 +21,9 @@ pub(crate) struct Protocol {
     pub(crate) late_replies_dropped: bool,
     /// A recovery waits for what is under way to the log.
     pub(crate) recovery_waits: bool,
-    /// A recovery takes for sold what a change in the log counts as sold, though the units be lost. Not in the
-    /// code yet: `processor/src/recover/plan.rs` takes the highest unit.
-    pub(crate) recovery_counts_changes: bool,
-    /// A recovery that stood still before it published leaves that to the next one. Not in the code yet:
-    /// `processor/src/recover/repair.rs` publishes without a look at its claim.
+    /// A recovery takes for sold what any record in the log counts as sold, though the units be lost.
+    pub(crate) recovery_counts_all: bool,
+    /// A recovery that stood still before it published leaves that to the next one.
     pub(crate) late_recovery_dropped: bool,
 }
 
@@ -36,7 +34,7 @@ impl Protocol {
         relay: true,
         late_replies_dropped: true,
         recovery_waits: true,
-        recovery_counts_changes: true,
+        recovery_counts_all: true,
         late_recovery_dropped: true,
     };
 }
