@@ -36,6 +36,7 @@ const TOLD_MAX: u64 = 100;
 struct Seen {
     watches: HashMap<SaleId, (Sku, Watch)>,
     violations: BTreeMap<&'static str, u64>,
+    /// How late the latest record came since the last look.
     lag: Duration,
 }
 
@@ -70,12 +71,12 @@ impl Seen {
     }
 
     /// Counts the units that are missing for too long.
-    fn look(&self) {
+    fn look(&mut self) {
         let now = Micros(now_ms().saturating_mul(1_000));
         let missing = self.watches.values().flat_map(|(_, watch)| watch.missing());
         let overdue = missing.filter(|missing| now.since(missing.since) >= MISSING_MAX);
         let units = overdue.map(|missing| missing.sequences.end() + 1 - missing.sequences.start()).sum();
-        metrics::monitored(units, self.lag);
+        metrics::monitored(units, std::mem::take(&mut self.lag));
     }
 }
 
@@ -113,7 +114,8 @@ impl Service {
             let Some(Ok(decision)) = record.payload.as_deref().map(|payload| decoder.decode(payload)) else { return };
             let status = Sku::new(&decision.sku).ok().and_then(|sku| table.get(&sku));
             let mut seen = lock(&into);
-            seen.lag = Duration::from_millis(u64::try_from(now_ms() - record.timestamp_ms).unwrap_or(0));
+            let late = Duration::from_millis(u64::try_from(now_ms() - record.timestamp_ms).unwrap_or(0));
+            seen.lag = seen.lag.max(late);
             seen.take(&decision, status.as_deref());
         })?;
         let mut ticks = interval(LOOK_EVERY);

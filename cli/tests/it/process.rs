@@ -120,10 +120,16 @@ impl Installation {
 
     /// Starts one service and waits until it is ready.
     pub(crate) async fn start(&self, arguments: &[&str]) -> Service {
+        self.start_with(arguments, &[]).await
+    }
+
+    /// The same with more environment.
+    pub(crate) async fn start_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Service {
         let port = free_port();
         let child = flashsale()
             .args(arguments)
             .envs(self.environment.clone())
+            .envs(more.iter().copied())
             .env("FLASHSALE_HTTP_ADDRESS", format!("127.0.0.1:{port}"))
             .spawn()
             .unwrap();

@@ -155,3 +155,21 @@ async fn i_4_i_5_what_is_changed_by_hand_in_a_view_is_named_and_put_right() {
     let counted: u64 = shop.shop.store.counts(&shop.sale).await.unwrap().iter().map(|count| count.count).sum();
     assert!(counted >= 10, "the counts were written anew: {counted}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_is_compared_once_more_after_its_end() {
+    let shop = Installation::new().await;
+    let _processor = shop.start_with(&["processor"], &[("FLASHSALE_PROCESSOR__RECONCILE__AFTER_END_MS", "1000")]).await;
+    let _sink = shop.start(&["sink", "postgres"]).await;
+    let (api, edge) = (shop.start(&["api"]).await, shop.start(&["ingest"]).await);
+    let (sku, _) = shop.sale(&api, "OVER", 1, -1_000).await;
+    wait_until(PATIENCE, "the last unit to be sold", async || {
+        shop.http.buy(&edge.url, "user", Some("key"), "OVER").await.unwrap().status == 200
+    })
+    .await;
+    wait_until(PATIENCE, "the comparison after the end", async || {
+        let kept = shop.store.reconciliations(Some(&sku), 10).await.unwrap();
+        kept.iter().any(|run| run.trigger == "SALE_ENDED" && run.found == 0 && run.compared == 1)
+    })
+    .await;
+}

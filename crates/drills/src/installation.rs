@@ -187,12 +187,7 @@ impl Installation {
         }
     }
 
-    /// Starts a service and waits until it is ready.
-    pub(crate) async fn start(&self, arguments: &[&str]) -> Result<Service> {
-        self.start_with(arguments, &[]).await
-    }
-
-    /// The same with more environment.
+    /// Starts a service with more environment and waits until it is ready.
     pub(crate) async fn start_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Result<Service> {
         let service = self.spawn(arguments, more)?;
         self.ready(&service).await?;

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -90,31 +90,30 @@ pub(crate) struct Crowd {
 pub(crate) struct Rush {
     tasks: JoinSet<()>,
     known: Arc<AtomicUsize>,
-    stop: Arc<AtomicBool>,
     shoppers: usize,
 }
 
 impl Crowd {
     /// Sends them.
     pub(crate) fn go(self, client: &Client, diary: &Diary) -> Rush {
-        let (known, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let known = Arc::new(AtomicUsize::new(0));
         let mut tasks = JoinSet::new();
         let began = Instant::now();
         let shoppers = self.shoppers;
         for number in 0..shoppers {
             let (crowd, client, diary) = (self.clone(), client.clone(), diary.clone());
-            let (known, stop) = (known.clone(), stop.clone());
+            let known = known.clone();
             tasks.spawn(async move {
                 if crowd.a_second > 0 {
                     sleep_until(began + Duration::from_secs(1).mul_f64(number as f64 / f64::from(crowd.a_second)))
                         .await;
                 }
-                if !stop.load(Ordering::Relaxed) && crowd.shop(number, &client, &diary).await {
+                if crowd.shop(number, &client, &diary).await {
                     known.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
-        Rush { tasks, known, stop, shoppers }
+        Rush { tasks, known, shoppers }
     }
 
     /// One shopper; returns whether they know in the end.
@@ -146,13 +145,6 @@ impl Crowd {
 }
 
 impl Rush {
-    /// Lets nobody else in, and waits until everybody who came knows.
-    pub(crate) async fn end(mut self) -> Result<()> {
-        self.stop.store(true, Ordering::Relaxed);
-        while self.tasks.join_next().await.is_some() {}
-        Ok(())
-    }
-
     /// Waits until everybody came and knows.
     pub(crate) async fn finish(mut self) -> Result<()> {
         while self.tasks.join_next().await.is_some() {}

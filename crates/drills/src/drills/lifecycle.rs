@@ -115,8 +115,8 @@ async fn everything_at_once(arena: Arc<Arena>, seed: u64) -> Result<Outcome> {
     while let Some(started) = servers.join_next().await {
         started??;
     }
-    let restarts = supervise(&stage).await?;
-    let selling = super::redis::until_selling(&stage, began, before).await?;
+    let selling = super::redis::until_selling(&stage, began, before);
+    let (restarts, selling) = tokio::try_join!(supervise(&stage), selling)?;
     rush.finish().await?;
     stage.figure("confirmed before", before);
     stage.figure("selling again in", format!("{:.1} s", selling.as_secs_f64()));
