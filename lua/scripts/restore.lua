@@ -16,5 +16,9 @@ for i = 5, #ARGV do
   buyers[2 * n - 1], buyers[2 * n] = ARGV[i], integer(n) .. '|' .. ARGV[2] .. '|' .. ARGV[3]
 end
 redis.call('HSET', BUYERS, unpack(buyers))
-redis.call('HSET', REQUESTS, ARGV[2], ARGV[4])
+-- The batch may be there with more buyers than are missing; theirs must not be lost.
+local ids = redis.call('HGET', REQUESTS, ARGV[2])
+if not ids or string.sub(ids, 1, #ARGV[4]) ~= ARGV[4] then
+  redis.call('HSET', REQUESTS, ARGV[2], ARGV[4])
+end
 return 1

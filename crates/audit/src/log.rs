@@ -62,6 +62,7 @@ pub struct Log {
     content: Arc<Mutex<Content>>,
     decisions: ScanFrom,
     events: ScanFrom,
+    read_to: ScanOffsets,
 }
 
 /// Told how far a pass over the decisions is.
@@ -70,7 +71,13 @@ pub type Progress = Box<dyn FnMut(ScanProgress) + Send>;
 impl Log {
     /// A log of which nothing was read yet.
     pub fn new(selection: Selection) -> Self {
-        Self { selection, content: Arc::default(), decisions: ScanFrom::Beginning, events: ScanFrom::Beginning }
+        Self {
+            selection,
+            content: Arc::default(),
+            decisions: ScanFrom::Beginning,
+            events: ScanFrom::Beginning,
+            read_to: ScanOffsets::new(),
+        }
     }
 
     /// Reads what the log holds beyond what was read before; returns how many units and changes were news.
@@ -80,8 +87,13 @@ impl Log {
     pub async fn read(&mut self, ledger: &Ledger, stop: &CancellationToken, progress: Progress) -> Result<u64, Error> {
         let before = self.with(|content| content.news);
         self.read_events(ledger, stop).await?;
+        let known = self.with(|content| content.sales.len());
         let end = self.read_decisions(ledger, stop, progress).await?;
-        self.decisions = ScanFrom::Offsets(end);
+        // Decisions of sales that were not known yet were passed over; whoever reads on begins anew for them.
+        self.read_events(ledger, stop).await?;
+        let is_whole = self.with(|content| content.sales.len()) == known;
+        self.decisions = if is_whole { ScanFrom::Offsets(end.clone()) } else { ScanFrom::Beginning };
+        self.read_to = end;
         Ok(self.with(|content| content.news) - before)
     }
 
@@ -149,10 +161,7 @@ impl Log {
 
     /// Up to where the decisions were read, by partition.
     pub fn decisions_read(&self) -> ScanOffsets {
-        match &self.decisions {
-            ScanFrom::Offsets(offsets) => offsets.clone(),
-            ScanFrom::Beginning | ScanFrom::Time(_) => ScanOffsets::new(),
-        }
+        self.read_to.clone()
     }
 
     /// Whether refusals are read as well.
