@@ -46,6 +46,12 @@ impl HotState {
         Ok(Self { link: Arc::new(link), keys })
     }
 
+    /// The same server by a connection of its own.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { link: Arc::new(self.link.apart()), keys: self.keys.clone() }
+    }
+
     /// The names of its keys.
     pub fn keys(&self) -> &Keys {
         &self.keys

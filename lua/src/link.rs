@@ -93,6 +93,17 @@ impl Link {
         Ok(Self { client, config, fence_key, state: Mutex::default(), dialling: tokio::sync::Mutex::default() })
     }
 
+    /// Another link to the same address.
+    pub(crate) fn apart(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            config: self.config.clone(),
+            fence_key: self.fence_key.clone(),
+            state: Mutex::default(),
+            dialling: tokio::sync::Mutex::default(),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Valid after every statement, so a panic elsewhere does not spoil it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

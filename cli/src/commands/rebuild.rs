@@ -60,7 +60,7 @@ async fn redis(stores: &Stores, options: &Options, stop: &CancellationToken) -> 
     let shown = bar.clone();
     let config = &stores.settings.processor.recover;
     let recovery =
-        Recovery::new(config, stores.hot.clone(), stores.ledger.clone()).telling(Arc::new(move |step| match step {
+        Recovery::new(config, &stores.hot, stores.ledger.clone()).telling(Arc::new(move |step| match step {
             Step::Reading(progress) => shown.scanned(progress),
             Step::Waiting(left) => shown.set("waiting for records", 0, left.as_millis().try_into().unwrap_or(0)),
             Step::Repairing { done, total } => shown.set("comparing sales", done, total),

@@ -61,13 +61,13 @@ impl Verify {
             let views = Views { hot: &stores.hot, store: &stores.store };
             let examination = examine(&log, &stores.ledger, views, &sku).await?;
             // What arrived while Redis and Postgres were read is known by now.
-            seen.push(if examination.report.agrees() {
+            seen.push(if examination.report.agrees() && examination.postgres_behind == 0 {
                 examination
             } else {
                 again(&mut log, &stores, &examination, &stop).await?
             });
         }
-        let clean = seen.iter().all(Examination::is_clean);
+        let clean = seen.iter().all(Examination::is_proven);
         if self.json {
             let sales: Vec<Value> = seen.iter().map(as_json).collect();
             let read = log.amount();
@@ -174,11 +174,12 @@ fn report(sales: &[Examination], read: Read, began: Instant) {
         for one in others {
             say(format!("  {} {one}", red("✗")));
         }
-        if seen.report.agrees() {
+        if seen.postgres_behind > 0 {
+            say(format!("  {} I4, I5 not proven: Postgres is behind the log. Is `sink postgres` running?", red("✗")));
+        } else if seen.report.agrees() {
             say(format!("  {} I4, I5 the log, Redis and Postgres tell the same of every unit", green("✓")));
-        } else {
-            differences(seen);
         }
+        differences(seen);
         say("");
     }
     if read.unreadable > 0 {
@@ -187,7 +188,7 @@ fn report(sales: &[Examination], read: Read, began: Instant) {
             count(read.unreadable, "record")
         ));
     }
-    let broken = sales.iter().filter(|seen| !seen.is_clean()).count();
+    let broken = sales.iter().filter(|seen| !seen.is_proven()).count();
     let how = format!("{} in {:.1} s", count(read.records, "record"), began.elapsed().as_secs_f64());
     match (sales.len(), broken) {
         (0, _) => say("The log knows no sale."),

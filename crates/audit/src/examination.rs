@@ -39,7 +39,12 @@ pub struct Examination {
 }
 
 impl Examination {
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong, and the sink has written all that there is to compare with.
+    pub fn is_proven(&self) -> bool {
+        self.is_clean() && self.postgres_behind == 0
+    }
+
+    /// Whether nothing is wrong as far as it could be seen.
     pub fn is_clean(&self) -> bool {
         self.report.agrees() && self.violations.is_empty()
     }
@@ -81,7 +86,7 @@ pub async fn examine(log: &Log, ledger: &Ledger, views: Views<'_>, sku: &Sku) ->
     if log.has_refusals() {
         violations = log.history_of(&sale_id, |history| history.verify()).unwrap_or_default();
         if let Some(sale) = &redis
-            && let Err(violation) = stock_conserved(sale.initial_stock, sale.stock, sale.buyers.len() as u64)
+            && let Err(violation) = stock_conserved(sale.initial_stock, sale.stock, sale.sequence)
         {
             violations.push(violation);
         }

@@ -174,6 +174,11 @@ impl Log {
         self.with(|content| content.read)
     }
 
+    /// Whether no sale was ever set up.
+    pub fn is_empty(&self) -> bool {
+        self.with(|content| content.newest.is_empty() && content.removed.is_empty())
+    }
+
     /// The newest sale of each SKU that is not removed.
     pub fn sales(&self) -> Vec<(Sku, SaleId)> {
         self.with(|content| content.newest.iter().map(|(sku, sale)| (sku.clone(), sale.clone())).collect())

@@ -145,7 +145,7 @@ fn i_4_what_a_store_lacks_is_named() {
     assert_eq!(stores.found(), [unit(Class::MissingInPostgres, 3)]);
     let mut stores = Stores::equal();
     stores.hot().buyers.remove(&user(3));
-    assert_eq!(stores.found(), [sale(Class::StockMismatch), unit(Class::MissingInRedis, 3)]);
+    assert_eq!(stores.found(), [unit(Class::MissingInRedis, 3)]);
 }
 
 #[test]
@@ -205,10 +205,10 @@ fn i_7_a_unit_that_nobody_holds_has_leaked() {
     stores.rows.remove(2);
     stores.hot().buyers.remove(&user(3));
     let leaked = |n: u64| (Class::LeakedUnit, format!("06C5HN3T8Q2Z-{n}"));
-    assert_eq!(stores.found(), [sale(Class::StockMismatch), leaked(3)]);
+    assert_eq!(stores.found(), [leaked(3)]);
     let mut stores = Stores::equal();
     (stores.hot().stock, stores.hot().sequence) = (3, 7);
-    assert_eq!(stores.found(), [sale(Class::StockMismatch), leaked(6), leaked(7)]);
+    assert_eq!(stores.found(), [leaked(6), leaked(7)]);
 }
 
 #[test]

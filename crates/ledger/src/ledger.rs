@@ -16,6 +16,8 @@ const REFUSALS_PATIENCE: Duration = Duration::from_secs(300);
 /// process stood still, must leave it to the outbox. Longer than one call to Redis may take.
 pub const DECIDED_TO_SENT_MAX: Duration = Duration::from_millis(2_500);
 
+/// The client looks once a second for records that are to be given up.
+const GIVEN_UP_WITHIN: Duration = Duration::from_millis(1_500);
 /// The consumer group of the Postgres sink, and its name in Postgres, behind the prefix of the topics.
 pub const SINK_POSTGRES: &str = "flashsale-sink-postgres";
 
@@ -122,7 +124,7 @@ impl Ledger {
 
     /// How long after its decision a record may still arrive in the log.
     pub fn in_flight_max(&self) -> Duration {
-        DECIDED_TO_SENT_MAX + self.config.producer.delivery_timeout
+        DECIDED_TO_SENT_MAX + self.config.producer.delivery_timeout + GIVEN_UP_WITHIN
     }
 
     /// A decoder of the events of one topic.

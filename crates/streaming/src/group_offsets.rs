@@ -21,7 +21,7 @@ pub async fn rewind_group(config: &Config, group: &str, topic: &str) -> Result<(
         let failed = |source| Error::Kafka { doing: "set the offsets of a group", source };
         let consumer: BaseConsumer = BaseConsumer::from_config(&client).map_err(Error::Config)?;
         let mut start = TopicPartitionList::with_capacity(numbers.len());
-        for number in numbers {
+        for number in numbers.into_keys() {
             start.add_partition_offset(&topic, number, Offset::Offset(0)).map_err(failed)?;
         }
         consumer.commit(&start, CommitMode::Sync).map_err(failed)

@@ -257,13 +257,17 @@ fn stalled(consumer: &BaseConsumer<Context>, shared: &Shared, watchdog: &mut Wat
         let partition = Partition { topic: element.topic().into(), number: element.partition() };
         let next = match element.offset() {
             Offset::Offset(next) => next,
-            _ => lock(&shared.began).get(&partition).copied().unwrap_or(0),
+            // Where it begins only the broker knows: nothing can be said of it yet.
+            _ => match lock(&shared.began).get(&partition) {
+                Some(next) => *next,
+                None => continue,
+            },
         };
         positions.insert(partition, next);
     }
     let (suspect, next) = watchdog.look(now, positions)?;
     match consumer.fetch_watermarks(&suspect.topic, suspect.number, STALL_LOOK_MAX) {
-        Ok((_, end)) if end > next => Some(format!(
+        Ok((low, end)) if end > next.max(low) => Some(format!(
             "{suspect} is ours and yields nothing since {SILENT_MAX:?}, although it has offsets {next} to {end}; starting anew"
         )),
         // Nothing to read, or the brokers are away, which shows elsewhere.

@@ -45,7 +45,7 @@ impl Default for ProducerConfig {
             linger: Duration::from_millis(1),
             queue_max: 200_000,
             queue_bytes_max: 128 * 1024 * 1024,
-            delivery_timeout: Duration::from_secs(7),
+            delivery_timeout: Duration::from_secs(6),
         }
     }
 }

@@ -158,6 +158,9 @@ fn ranges(consumer: &Client, topic: &str, from: &From) -> Result<BTreeMap<i32, (
                 times.add_partition_offset(topic, *partition, Offset::Offset(*millis))?;
             }
             let found = consumer.offsets_for_times(times, ANSWER_MAX)?;
+            for element in found.elements() {
+                element.error()?;
+            }
             for (partition, range) in &mut ranges {
                 range.0 = match found.find_partition(topic, *partition).map(|element| element.offset()) {
                     Some(Offset::Offset(start)) => start.max(range.0),
@@ -170,17 +173,17 @@ fn ranges(consumer: &Client, topic: &str, from: &From) -> Result<BTreeMap<i32, (
     Ok(ranges)
 }
 
-/// The partitions of a topic.
+/// The partitions of a topic, and the first offset that each still has: above 0 once records have expired.
 ///
 /// # Errors
 /// When the brokers do not answer, or know no such topic.
-pub async fn partitions(config: &Config, topic: &str) -> Result<Vec<i32>, Error> {
+pub async fn partitions(config: &Config, topic: &str) -> Result<BTreeMap<i32, i64>, Error> {
     let (config, topic) = (config.client(), topic.to_owned());
     let asking = tokio::task::spawn_blocking(move || {
         let consumer = Client::from_config_and_context(&config, Context).map_err(Error::Config)?;
         let ranges = ranges(&consumer, &topic, &From::Offsets(Offsets::new()));
         ranges
-            .map(|ranges| ranges.into_keys().collect())
+            .map(|ranges| ranges.into_iter().map(|(partition, (low, _))| (partition, low)).collect())
             .map_err(|source| Error::Kafka { doing: "look at a topic", source })
     });
     asking.await.map_err(|error| Error::Stopped(format!("looking at a topic: {error}")))?

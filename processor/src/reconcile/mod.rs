@@ -135,7 +135,9 @@ impl Reconciler {
             }
             log.read(&self.ledger, stop, Box::new(|_| ())).await?;
             let second = self.examine_all(&log, &skus).await?;
-            seen = seen.iter().zip(second).map(|(first, second)| confirmed(first, second)).collect();
+            let first_of = |second: &Examination| seen.iter().find(|first| first.sale_id == second.sale_id);
+            let again = second.into_iter().filter_map(|second| Some(confirmed(first_of(&second)?, second)));
+            seen = again.collect();
         }
         let run_id = uuid::Uuid::now_v7().to_string();
         let mut findings = Vec::new();

@@ -55,7 +55,7 @@ impl Reconciler {
             let of_redis: Vec<&Discrepancy> =
                 seen.report.discrepancies.iter().filter(|one| is_of_redis(one.class)).collect();
             if !of_redis.is_empty() {
-                let recovery = Recovery::new(&self.recover, self.hot.clone(), self.ledger.clone());
+                let recovery = Recovery::new(&self.recover, &self.hot, self.ledger.clone());
                 recovery.run(Some(&seen.sku), stop).await?;
                 note(&mut repaired, &of_redis);
             }

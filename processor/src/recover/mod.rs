@@ -71,6 +71,12 @@ pub enum Error {
     /// This process stood still; what it knew may be outdated.
     #[error("recovery: it took too long to go on with what was read")]
     StoodStill,
+    /// The first sale of all was set up meanwhile.
+    #[error("recovery: a first sale appeared; beginning anew")]
+    Appeared,
+    /// There is no such sale.
+    #[error("the log knows no sale of {0}")]
+    Unknown(Sku),
     /// Somebody else recovers.
     #[error("somebody else recovers redis at this moment")]
     Claimed,
@@ -130,10 +136,11 @@ impl std::fmt::Debug for Recovery {
 
 impl Recovery {
     /// A recovery that tells nobody.
-    pub fn new(config: &Config, hot: HotState, ledger: Ledger) -> Self {
+    pub fn new(config: &Config, hot: &HotState, ledger: Ledger) -> Self {
         let in_flight =
             u64::try_from(config.in_flight_ms).map_or_else(|_| ledger.in_flight_max(), Duration::from_millis);
-        Self { hot, ledger, in_flight, telling: Arc::new(|_| ()) }
+        // A connection of its own: closing cuts every other one, also those of this process.
+        Self { hot: hot.apart(), ledger, in_flight, telling: Arc::new(|_| ()) }
     }
 
     /// The same, telling of its steps.
@@ -167,6 +174,8 @@ impl Recovery {
     }
 
     async fn run_with(&self, claim: Claim, sku: Option<&Sku>, stop: &CancellationToken) -> Result<Summary, Error> {
+        // Opening vouches for the whole server, so one that was not verified is compared whole.
+        let sku = if self.hot.fence().await?.verified { sku } else { None };
         let work = self.hold(&claim, sku, stop);
         let kept = async {
             loop {
@@ -200,8 +209,12 @@ impl Recovery {
         let mut log = Log::new(Selection::units_of(sku));
         log.read_events(&self.ledger, stop).await?;
         let mut summary = Summary::default();
+        if let Some(sku) = sku.filter(|sku| log.history(sku, |_| ()).is_none() && log.removed(sku).is_none()) {
+            return Err(Error::Unknown(sku.clone()));
+        }
         // Where no sale was ever set up nobody can have decided anything, and nobody's connection needs cutting.
-        if !log.sales().is_empty() || !log.all_removed().is_empty() {
+        let is_new = log.is_empty();
+        if !is_new {
             claim.close().await?;
         }
         let closed = Instant::now();
@@ -219,6 +232,10 @@ impl Recovery {
             }
             if pass == PASSES_MAX {
                 return Err(Error::Restless);
+            }
+            if is_new && !log.is_empty() {
+                // A first sale, on a server that was not closed: begin anew and close it.
+                return Err(Error::Appeared);
             }
             let repairs = self.repair_all(claim, &log, sku).await?;
             summary.merge(repairs);
@@ -276,7 +293,7 @@ pub struct Service {
 impl Service {
     /// A keeper of the fence.
     pub fn new(config: Config, hot: HotState, ledger: Ledger) -> Self {
-        let recovery = Recovery::new(&config, hot, ledger);
+        let recovery = Recovery::new(&config, &hot, ledger);
         Self { config, recovery }
     }
 

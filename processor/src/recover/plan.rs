@@ -58,17 +58,20 @@ pub fn plan(log: &History, redis: Option<&HotSale>, outbox: &[OutboxEntry]) -> P
 
     // Whatever any record counts as sold was given out, also where the unit itself is lost: its number is not given
     // to anybody else, for somebody may have been told of it.
-    let mut highest = redis.map_or(0, |sale| sale.sequence).max(log.known_sequence());
-    let missing = log
-        .units()
-        .filter(|(sequence, unit)| held.get(&unit.user).is_none_or(|held| *held != (*sequence, unit.decided_at)));
+    let highest = redis.map_or(0, |sale| sale.sequence).max(log.known_sequence());
+    // Of a shopper who has two units in the log, which breaks a rule, Redis can hold the first only.
+    let firsts =
+        log.units().filter(|(sequence, unit)| log.unit_of(&unit.user).is_some_and(|(first, _)| first == *sequence));
+    let missing =
+        firsts.filter(|(sequence, unit)| held.get(&unit.user).is_none_or(|held| *held != (*sequence, unit.decided_at)));
     plan.restore = batches(missing);
     for (user, (sequence, _)) in &held {
         if log.unit_of(user).is_some() {
             continue;
         }
-        highest = highest.max(*sequence);
         match log.unit(*sequence) {
+            // Nobody sold that number: somebody wrote it there.
+            _ if redis.is_some_and(|sale| *sequence > sale.sequence) => plan.forget.push((*user).clone()),
             Some(_) => plan.forget.push((*user).clone()),
             None if waiting.contains(&(*sequence, *user)) => {}
             None => plan.publish_buyers.push((*user).clone()),

@@ -151,3 +151,27 @@ fn fl_4_a_sale_without_stock_that_has_not_ended_is_looked_at_again() {
     let plan = plan(&log(4, 1..=4), Some(&redis(4, 1..=4)), &[]);
     assert!(plan.status.is_some(), "the script makes the end that was lost");
 }
+
+#[test]
+fn i_2_two_units_of_one_shopper_in_the_log_do_not_keep_the_fence_closed() {
+    let mut log = log(10, 1..=2);
+    log.take(LoggedDecision {
+        attempt: Attempt { user: user(1), request_id: request(9) },
+        sale_id: created(10).config.sale_id,
+        outcome: LoggedOutcome::Accepted(3),
+        decided_at: at(3),
+        as_of_sequence: Some(3),
+        remaining: Some(7),
+    });
+    let hot = HotSale { sequence: 3, stock: 7, ..redis(10, 1..=2) };
+    assert!(plan(&log, Some(&hot), &[]).is_empty(), "Redis holds the first of them, and no more than that");
+}
+
+#[test]
+fn a_buyer_that_somebody_wrote_by_hand_is_taken_out() {
+    let mut hot = redis(10, 1..=2);
+    hot.buyers.insert(user(7), (999, at(2)));
+    let plan = plan(&log(10, 1..=2), Some(&hot), &[]);
+    assert_eq!(plan.forget, [user(7)]);
+    assert_eq!(plan.status.unwrap().as_of_sequence, 2, "and no stock goes with it");
+}

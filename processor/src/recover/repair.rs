@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flashsale_core::{SaleId, Sku, history::History};
+use flashsale_core::{SaleId, Sku, UserId, history::History};
 use flashsale_ledger::DECIDED_TO_SENT_MAX;
 use flashsale_lua::{Claim, RestoredBatch};
 use serde::Serialize;
@@ -184,7 +184,8 @@ impl Recovery {
                 if asked.elapsed() > DECIDED_TO_SENT_MAX {
                     return Err(Error::StoodStill);
                 }
-                self.publish(sku, sale_id, &plan, &outbox).await?;
+                let strangers = self.publish(sku, sale_id, &plan, &outbox).await?;
+                claim.forget(sku, &strangers).await?;
             }
             if repair.removed {
                 claim.forget_sale(sku).await?;
@@ -202,35 +203,41 @@ impl Recovery {
         Ok(repairs)
     }
 
-    /// Gives the log what only Redis has.
+    /// Gives the log what only Redis has. Returns the buyers of whom nobody can say by which request they bought: no
+    /// script wrote them.
     async fn publish(
         &self,
         sku: &Sku,
         sale_id: &SaleId,
         plan: &Plan,
         outbox: &[flashsale_lua::OutboxEntry],
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<UserId>, Error> {
         let entries: Vec<_> = plan.publish_entries.iter().filter_map(|place| outbox.get(*place).cloned()).collect();
         if !entries.is_empty() {
             relay::publish(&self.ledger, sku, &entries).await?;
         }
+        let mut strangers = Vec::new();
         if plan.publish_buyers.is_empty() {
-            return Ok(());
+            return Ok(strangers);
         }
         let initial = self.hot.snapshot(sku).await?.map_or(0, |sale| sale.initial_stock);
         let delivery = flashsale_streaming::Delivery::begin();
         for user in &plan.publish_buyers {
-            match self.hot.unit_of(sku, sale_id, user).await? {
-                Some(unit) => {
+            match self.hot.unit_of(sku, sale_id, user).await {
+                Ok(Some(unit)) => {
                     let remaining = initial.saturating_sub(unit.receipt.sequence);
                     self.ledger.send_decision(&delivery, &relay::accepted(sku, &unit, remaining, "recovery"));
                 }
-                None => tracing::error!(%sku, %user, "a buyer without a request id cannot be published"),
+                Ok(None) | Err(flashsale_lua::Error::Reply { .. }) => {
+                    tracing::error!(%sku, %user, "a buyer without a request id is taken out of Redis");
+                    strangers.push(user.clone());
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         delivery.seal();
         delivery.wait().await?;
-        Ok(())
+        Ok(strangers)
     }
 
     /// Gives Redis what only the log has: buyers first, so that a sale is never there without them.

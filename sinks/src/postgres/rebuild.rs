@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use flashsale_core::{Micros, SaleId, Sku, invariants::Sold};
+use flashsale_core::{Micros, SaleId, Sku, UserId, invariants::Sold};
 use flashsale_ledger::{Ledger, SINK_POSTGRES};
 use flashsale_schemas::{Topic, events::PurchaseDecision};
 use flashsale_sql::{Answer, Count, Decided, Held, Store};
@@ -36,12 +36,14 @@ pub struct Rebuilt {
     pub counted_before: u64,
     /// Attempts counted after.
     pub counted_after: u64,
+    /// Whether any second was counted differently.
+    pub counts_differ: bool,
 }
 
 impl Rebuilt {
     /// Whether the view was right.
     pub fn is_unchanged(&self) -> bool {
-        self.added == 0 && self.removed == 0 && self.counted_before == self.counted_after
+        self.added == 0 && self.removed == 0 && !self.counts_differ
     }
 }
 
@@ -82,6 +84,18 @@ impl Sales {
 }
 
 impl Sale {
+    /// Keeps what the view has and the log has not: its records may have expired.
+    fn keep(&mut self, rows: &[Sold], counted: &[Count]) {
+        let users: HashSet<UserId> = self.units.values().map(|unit| unit.user.clone()).collect();
+        for row in rows.iter().filter(|row| !users.contains(&row.user)) {
+            self.units.entry(row.receipt.sequence).or_insert_with(|| row.clone());
+        }
+        for count in counted {
+            let known = self.counts.entry((count.second.0.div_euclid(1_000_000), count.answer)).or_default();
+            *known = count.count.max(*known);
+        }
+    }
+
     fn counts(&self) -> Vec<Count> {
         let count = |(&(second, answer), &count): (&(i64, Answer), &u64)| Count {
             second: Micros(second.saturating_mul(1_000_000)),
@@ -95,7 +109,7 @@ impl Sale {
 }
 
 /// Makes the view of one SKU, or of all, anew; `dry_run` only says what would change. Sales that the log does not
-/// know are left alone.
+/// know are left alone, and once records have expired nothing is taken out that the log does not contradict.
 ///
 /// # Errors
 /// When the log or Postgres do not answer; nothing has changed then.
@@ -108,7 +122,9 @@ pub async fn rebuild(
     stop: &CancellationToken,
 ) -> Result<Vec<Rebuilt>, Error> {
     let topic = ledger.topic(Topic::PurchaseDecisions);
-    let partitions: Vec<i32> = flashsale_streaming::partitions(ledger.streaming(), topic).await?;
+    let beginnings = flashsale_streaming::partitions(ledger.streaming(), topic).await?;
+    let expired = beginnings.values().any(|first| *first > 0);
+    let partitions: Vec<i32> = beginnings.into_keys().collect();
     let mut held = store.hold_offsets(&ledger.group(SINK_POSTGRES), topic, &partitions).await?;
     let ends: HashMap<i32, i64> = partitions.iter().copied().zip(held.offsets().iter().copied()).collect();
     let sales = Arc::new(Mutex::new(Sales::default()));
@@ -129,7 +145,7 @@ pub async fn rebuild(
     let sales = std::mem::take(&mut sales.lock().unwrap_or_else(PoisonError::into_inner).0);
     let mut rebuilt = Vec::new();
     for (sale_id, sale) in sales {
-        rebuilt.extend(replace(&mut held, &sale_id, &sale, dry_run).await?);
+        rebuilt.extend(replace(&mut held, &sale_id, sale, expired, dry_run).await?);
     }
     if !dry_run {
         held.commit().await?;
@@ -138,9 +154,23 @@ pub async fn rebuild(
     Ok(rebuilt)
 }
 
-async fn replace(held: &mut Held, sale_id: &SaleId, sale: &Sale, dry_run: bool) -> Result<Option<Rebuilt>, Error> {
-    let Some(sku) = &sale.sku else { return Ok(None) };
+fn same_counts(mut stored: Vec<Count>, made: &[Count]) -> bool {
+    stored.sort_by_key(|count| (count.second, count.answer.as_str()));
+    stored == made
+}
+
+async fn replace(
+    held: &mut Held,
+    sale_id: &SaleId,
+    mut sale: Sale,
+    expired: bool,
+    dry_run: bool,
+) -> Result<Option<Rebuilt>, Error> {
+    let Some(sku) = sale.sku.clone() else { return Ok(None) };
     let (before, counted) = held.view_of(sale_id).await?;
+    if expired {
+        sale.keep(&before, &counted);
+    }
     let units: Vec<Sold> = sale.units.values().cloned().collect();
     let counts = sale.counts();
     let known: HashSet<&Sold> = before.iter().collect();
@@ -154,9 +184,10 @@ async fn replace(held: &mut Held, sale_id: &SaleId, sale: &Sale, dry_run: bool) 
         removed: before.iter().filter(|unit| !wanted.contains(unit)).count() as u64,
         counted_before: counted.iter().map(|count| count.count).sum(),
         counted_after: counts.iter().map(|count| count.count).sum(),
+        counts_differ: !same_counts(counted, &counts),
     };
     if !dry_run && !rebuilt.is_unchanged() {
-        held.replace(sku, sale_id, &units, &counts).await?;
+        held.replace(&sku, sale_id, &units, &counts).await?;
     }
     Ok(Some(rebuilt))
 }
