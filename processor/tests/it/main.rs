@@ -1,6 +1,8 @@
 //! The processor on a real Redis and a real broker.
 #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
+mod recover;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -33,8 +35,12 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
+        Self::open_on(flashsale_testkit::redis().await).await
+    }
+
+    async fn open_on(redis: &str) -> Self {
         let prefix = unique("processor");
-        let mut hot = flashsale_lua::Config::new(flashsale_testkit::redis().await);
+        let mut hot = flashsale_lua::Config::new(redis);
         hot.key_prefix = format!("{prefix}:");
         let mut log = flashsale_ledger::Config::new(flashsale_testkit::kafka().await, "test");
         log.topic_prefix = format!("{prefix}.");

@@ -246,20 +246,27 @@ async fn write_failures(stage: &Stage) -> f64 {
     stage.shop.metric(&stage.sinks[0], FAILURES, "step=\"write\"").await.unwrap_or(0.0)
 }
 
-/// Takes the table that the sink inserts into, then wants the offsets that the sink holds by then. Returns whose
-/// transaction Postgres ended.
+/// Takes the table that the sink inserts into, then wants the offsets that the sink holds by then, while shoppers buy.
+/// Returns whose transaction Postgres ended.
 async fn deadlock(stage: &Stage) -> Result<&'static str> {
-    let before = write_failures(stage).await;
-    let embrace = "BEGIN; LOCK TABLE purchases IN EXCLUSIVE MODE; SELECT pg_sleep(0.6); \
+    const TRIES: u32 = 5;
+    let embrace = "BEGIN; LOCK TABLE purchases IN EXCLUSIVE MODE; SELECT pg_sleep(1); \
                    UPDATE consumer_offsets SET updated_at = updated_at; COMMIT";
-    if let Err(error) = stage.shop.sql(embrace).await {
-        ensure!(format!("{error:#}").contains("deadlock"), "{error:#}");
-        return Ok("the drill");
+    for number in 1..=TRIES {
+        let before = write_failures(stage).await;
+        let rush = stage.crowd(&format!("f19-lock-{number}"), 30, 30);
+        let embraced = stage.shop.sql(embrace).await;
+        rush.finish().await?;
+        if let Err(error) = embraced {
+            ensure!(format!("{error:#}").contains("deadlock"), "{error:#}");
+            return Ok("the drill");
+        }
+        let failed = async || Ok(write_failures(stage).await > before);
+        if until("the sink to be the victim", Duration::from_secs(3), failed).await.is_ok() {
+            return Ok("the sink");
+        }
     }
-    let failed =
-        until("the sink to be the victim", Duration::from_secs(5), async || Ok(write_failures(stage).await > before));
-    failed.await.context("nothing deadlocked")?;
-    Ok("the sink")
+    anyhow::bail!("nothing deadlocked in {TRIES} tries")
 }
 
 /// What stands in Postgres of the shoppers who came before the reset, with the times when it was written.
