@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use flashsale_drills::{Arena, Drill, Outcome, all, find, run, table};
-use flashsale_platform::telemetry;
+use flashsale_platform::{shutdown, telemetry};
 use serde_json::json;
 
 use crate::terminal::{dim, green, red, say};
@@ -65,7 +65,12 @@ impl DrillArgs {
             Action::Run { names, all: every, quick, times, seed, write, json } => {
                 let drills = chosen(&names, every, quick)?;
                 telemetry::init_logs("error,librdkafka=off,rdkafka=off", false);
-                let results = run_all(&drills, times, seed, json).await?;
+                let interrupted = shutdown::on_signal()?;
+                let results = tokio::select! {
+                    results = run_all(&drills, times, seed, json) => results?,
+                    // What the drill had started ends with it.
+                    () = interrupted.cancelled() => anyhow::bail!("interrupted; the drill's servers and services are stopped"),
+                };
                 if let Some(file) = write {
                     write_table(&file, &results, times)?;
                 }
