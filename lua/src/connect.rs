@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use crate::{Keys, Result, link::Link};
 
 /// How to reach Redis.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// `redis://[user:password@]host:port/db`.
     pub url: String,
@@ -14,6 +14,16 @@ pub struct Config {
     /// How long one call may take. Its outcome is unknown after that, and the same request id
     /// finds out.
     pub response_timeout: Duration,
+}
+
+/// Without the address, which may hold a password.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("key_prefix", &self.key_prefix)
+            .field("response_timeout", &self.response_timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {
