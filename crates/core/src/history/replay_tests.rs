@@ -161,23 +161,3 @@ proptest! {
         }
     }
 }
-
-/// `cargo test --release --package flashsale-core -- --ignored --nocapture million`
-#[test]
-#[ignore = "a measurement"]
-#[allow(clippy::print_stdout)]
-fn i_9_a_million_decisions_are_verified_in_about_a_second() {
-    for accepted in [1_000_000u64, 100_000] {
-        let mut log = Log::create(SaleConfig { end: Micros(END * 1_000_000), ..config(accepted) }, 0);
-        for n in 0..1_000_000i64 {
-            log.buy(START + n, &format!("user-{n}"), &format!("request-{n}"));
-        }
-        let began = std::time::Instant::now();
-        let mut history = History::new(sale_id());
-        log.decisions.drain(..).for_each(|decision| history.take(decision));
-        log.changes.drain(..).for_each(|(change, after)| history.take_change(change, after));
-        let taken = began.elapsed();
-        assert_eq!(history.verify(), []);
-        println!("{accepted} accepted of a million: taken in {taken:?}, verified after {:?}", began.elapsed());
-    }
-}
