@@ -1,8 +1,9 @@
-//! Reads, receipts and administration over HTTP.
+//! The shop page, reads, receipts and administration over HTTP.
 //!
 //! ```text
 //! GET sales      ← the table of sales kept from the log: no Redis, no Postgres
 //! GET purchases  ← Redis, else Postgres
+//! /              ← the shop page, from this binary
 //! products       → Postgres and Redis; the log hears of it through the outbox
 //! ```
 
@@ -13,9 +14,11 @@ mod form;
 mod handlers;
 mod lifecycle;
 mod openapi;
+mod page;
 mod request;
 mod router;
 
 pub use config::{ADMIN_KEY_CHARS_MIN, Config, ConfigError};
 pub use openapi::{docs_routes, openapi};
+pub use page::routes as page_routes;
 pub use router::Service;

@@ -96,6 +96,7 @@ impl Service {
 pub(crate) fn documented_routes() -> OpenApiRouter<Service> {
     OpenApiRouter::new()
         .routes(routes!(sales::read))
+        .routes(routes!(sales::list))
         .routes(routes!(purchases::read))
         .routes(routes!(products::create, products::list))
         .routes(routes!(products::read, products::update, products::delete))

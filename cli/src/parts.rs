@@ -25,12 +25,13 @@ pub(crate) struct Parts {
     pub(crate) ingest: bool,
     pub(crate) processor: bool,
     pub(crate) sink_postgres: bool,
+    pub(crate) sink_sse: bool,
     pub(crate) api: bool,
 }
 
 impl Parts {
     /// Everything, for `up`.
-    pub(crate) const ALL: Self = Self { ingest: true, processor: true, sink_postgres: true, api: true };
+    pub(crate) const ALL: Self = Self { ingest: true, processor: true, sink_postgres: true, sink_sse: true, api: true };
 
     /// The settings without which these parts cannot start.
     pub(crate) fn required(self) -> Vec<&'static str> {
@@ -102,6 +103,8 @@ struct Built {
     routes: Router,
     health: health::Builder,
     tasks: JoinSet<anyhow::Result<()>>,
+    /// Stops HTTP: no new requests, and the end of every stream.
+    stop_http: CancellationToken,
     /// Stops everything in the background, after HTTP has stopped.
     stop: CancellationToken,
 }
@@ -123,17 +126,16 @@ pub(crate) async fn run(
         () = shutdown.cancelled() => return Ok(()),
         built = build(settings, parts) => built?,
     };
-    let Built { routes, health, mut tasks, stop } = built;
+    let Built { routes, health, mut tasks, stop_http, stop } = built;
     let health = health.build();
     let routes = server::finish(routes.merge(health.routes()));
     let grace = Duration::from_millis(settings.shutdown_grace_ms);
-    let stop_http = CancellationToken::new();
     let mut http = tokio::spawn(server::serve(listener, routes, stop_http.clone(), grace));
 
     let ended = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         ended = async { ready().await?; std::future::pending::<anyhow::Result<()>>().await } => ended,
-        served = &mut http => served.context("the HTTP server")?.context("the HTTP server"),
+        served = &mut http => served.context("the HTTP server"),
         Some(ended) = tasks.join_next() => match ended {
             Ok(Ok(())) => Err(anyhow::anyhow!("a service stopped by itself")),
             Ok(Err(error)) => Err(error),
@@ -147,7 +149,7 @@ pub(crate) async fn run(
     }
     stop_http.cancel();
     if !http.is_finished() {
-        http.await.context("the HTTP server")?.context("the HTTP server")?;
+        http.await.context("the HTTP server")?;
     }
     stop.cancel();
     let stopped = tokio::time::timeout(STOP_MAX, async { while tasks.join_next().await.is_some() {} }).await;
@@ -163,8 +165,18 @@ async fn build(settings: &Settings, parts: Parts) -> anyhow::Result<Built> {
         routes: Router::new(),
         health: with_log(Health::builder(), &ledger),
         tasks: JoinSet::new(),
+        stop_http: CancellationToken::new(),
         stop: CancellationToken::new(),
     };
+    let mut view = None;
+    if parts.api || parts.sink_sse {
+        let sales = ledger.sales_by_status("sales", |_, _| {}).await?;
+        built.health = with_sales(built.health, &sales);
+        view = Some(sales);
+    }
+    if let (Some(view), true) = (&view, parts.sink_sse) {
+        add_streams(&mut built, settings, view.clone())?;
+    }
     if parts.ingest || parts.processor || parts.api {
         let hot = open_hot_state(settings).await?;
         let check = hot.clone();
@@ -188,8 +200,7 @@ async fn build(settings: &Settings, parts: Parts) -> anyhow::Result<Built> {
             let stop = built.stop.clone();
             built.tasks.spawn(async move { service.run(stop).await.context("the processor") });
         }
-        if parts.api {
-            let view = ledger.sales_by_status("api", |_, _| {}).await?;
+        if let (Some(view), true) = (view, parts.api) {
             add_api(&mut built, settings, hot, &ledger, view).await?;
         }
     }
@@ -227,18 +238,12 @@ async fn add_api(
 ) -> anyhow::Result<()> {
     let store = open_store(settings).await?;
     built.health = with_store(std::mem::take(&mut built.health), &store);
-    let caught_up = view.clone();
-    built.health = std::mem::take(&mut built.health).readiness("sales", move || {
-        let caught_up = caught_up.is_caught_up();
-        async move { if caught_up { Ok(()) } else { Err("the table of sales is not read yet".to_owned()) } }
-    });
     let config = flashsale_api::Config { admin_key: settings.admin_key.clone(), allow_delete: settings.allow_delete };
     let service = flashsale_api::Service::new(&config, hot, store, ledger.clone(), view)?;
-    let mut document = flashsale_api::openapi();
-    document.merge(flashsale_ingest::openapi());
     built.routes = std::mem::take(&mut built.routes)
         .merge(service.routes())
-        .merge(flashsale_api::docs_routes(document))
+        .merge(flashsale_api::page_routes())
+        .merge(flashsale_api::docs_routes(document()))
         .merge(flashsale_schemas::registry::builtin::router(&settings.topic_prefix));
     Ok(())
 }
@@ -256,6 +261,34 @@ fn add_sink(built: &mut Built, settings: &Settings, store: Store, ledger: &Ledge
     });
     let stop = built.stop.clone();
     built.tasks.spawn(async move { service.run(stop).await.context("the Postgres sink") });
+}
+
+fn add_streams(built: &mut Built, settings: &Settings, view: SaleView) -> anyhow::Result<()> {
+    let (config, proxies) = (settings.sse.clone(), settings.trusted_proxies()?);
+    let service = flashsale_sinks::sse::Service::new(config, view, proxies, built.stop_http.clone());
+    built.routes = std::mem::take(&mut built.routes).merge(service.routes());
+    let stop = built.stop.clone();
+    built.tasks.spawn(async move {
+        service.run(stop).await;
+        Ok(())
+    });
+    Ok(())
+}
+
+/// The OpenAPI document of all services together.
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    let mut document = flashsale_api::openapi();
+    document.merge(flashsale_ingest::openapi());
+    document.merge(flashsale_sinks::sse::openapi());
+    document
+}
+
+fn with_sales(health: health::Builder, view: &SaleView) -> health::Builder {
+    let view = view.clone();
+    health.readiness("sales", move || {
+        let caught_up = view.is_caught_up();
+        async move { if caught_up { Ok(()) } else { Err("the table of sales is not read yet".to_owned()) } }
+    })
 }
 
 fn with_store(health: health::Builder, store: &Store) -> health::Builder {

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use flashsale_api::ADMIN_KEY_CHARS_MIN;
 use flashsale_localstack::Kind;
-use flashsale_platform::config::{self, Flag};
+use flashsale_platform::{
+    TrustedProxies,
+    config::{self, Flag},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) redis_prefix: String,
     pub(crate) replication: i32,
     pub(crate) http_address: String,
+    pub(crate) trusted_proxies: String,
     pub(crate) admin_key: SecretString,
     pub(crate) allow_delete: bool,
     pub(crate) instance: String,
@@ -49,6 +53,7 @@ pub(crate) struct Settings {
     pub(crate) ingest: flashsale_ingest::Config,
     pub(crate) processor: flashsale_processor::Config,
     pub(crate) sink: Sink,
+    pub(crate) sse: flashsale_sinks::sse::Config,
 }
 
 /// Where settings come from, besides the defaults and the environment.
@@ -74,11 +79,19 @@ impl Settings {
             settings.schema_registry_url = std::env::var("SCHEMA_REGISTRY_URL").unwrap_or_default();
         }
         settings.ingest.check().map_err(config::Error)?;
+        settings.sse.check().map_err(config::Error)?;
+        settings.trusted_proxies()?;
         if settings.sink.batch_max == 0 || settings.sink.pool_max == 0 {
             let message = "`sink.batch_max` and `sink.pool_max` must be 1 or more; correct FLASHSALE_SINK__BATCH_MAX and FLASHSALE_SINK__POOL_MAX";
             return Err(config::Error(message.into()));
         }
         Ok(settings)
+    }
+
+    /// The proxies whose word on the client's address is taken.
+    pub(crate) fn trusted_proxies(&self) -> Result<TrustedProxies, config::Error> {
+        let wrong = |why| config::Error(format!("`trusted_proxies`: {why}; correct FLASHSALE_TRUSTED_PROXIES"));
+        self.trusted_proxies.parse().map_err(wrong)
     }
 
     /// Names the servers of the local stack where the settings name none, so that the tools work beside `up`.
@@ -132,6 +145,7 @@ impl Settings {
         put("redis_prefix", self.redis_prefix.clone().into());
         put("replication", self.replication.into());
         put("http_address", self.http_address.clone().into());
+        put("trusted_proxies", self.trusted_proxies.clone().into());
         put("admin_key", secret(&self.admin_key).into());
         put("allow_delete", self.allow_delete.into());
         put("instance", self.instance.clone().into());
@@ -143,6 +157,7 @@ impl Settings {
             ("ingest", toml::Value::try_from(&self.ingest)),
             ("processor", toml::Value::try_from(&self.processor)),
             ("sink", toml::Value::try_from(&self.sink)),
+            ("sse", toml::Value::try_from(&self.sse)),
         ];
         for (key, section) in sections {
             match section {
@@ -181,8 +196,21 @@ mod tests {
         let settings = Settings::load(&sources(&[]), false).unwrap();
         assert_eq!(format!("{:?}", settings.ingest), format!("{:?}", flashsale_ingest::Config::default()));
         assert_eq!(format!("{:?}", settings.processor), format!("{:?}", flashsale_processor::Config::default()));
+        assert_eq!(format!("{:?}", settings.sse), format!("{:?}", flashsale_sinks::sse::Config::default()));
         let error = settings.require(&["brokers"]).unwrap_err().to_string();
         assert!(error.contains("FLASHSALE_BROKERS"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_name() {
+        for (key, value, named) in [
+            ("trusted_proxies", "10.0.0.0/8,somewhere", "FLASHSALE_TRUSTED_PROXIES"),
+            ("sse.clients_per_ip_max", "0", "FLASHSALE_SSE__CLIENTS_PER_IP_MAX"),
+            ("sse.heartbeat_ms", "0", "FLASHSALE_SSE__HEARTBEAT_MS"),
+        ] {
+            let error = Settings::load(&sources(&[(key, value)]), false).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ struct PurchaseAttempt {
     #[schema(example = "DEMO", max_length = 64, pattern = "^[A-Za-z0-9-]+$")]
     sku: String,
     /// How many: only 1.
-    #[schema(minimum = 1, maximum = 1)]
+    #[schema(minimum = 1, maximum = 1, nullable = false)]
     qty: Option<u64>,
 }
 
@@ -41,13 +41,16 @@ struct PurchaseError {
     /// A sentence for a person.
     message: String,
     /// With `SALE_NOT_ACTIVE`: `NOT_STARTED`, `TIME_EXPIRED`, `PAUSED` or `SALE_REPLACED`.
+    #[schema(nullable = false)]
     reason: Option<String>,
     /// With `ALREADY_PURCHASED`: what the shopper holds.
+    #[schema(nullable = false)]
     purchase: Option<PurchaseBody>,
     /// With `VALIDATION_ERROR`: what is wrong with each field.
+    #[schema(nullable = false)]
     fields: Option<std::collections::BTreeMap<String, String>>,
     /// With `RATE_LIMITED`: seconds to wait.
-    #[schema(rename = "retryAfter")]
+    #[schema(rename = "retryAfter", nullable = false)]
     retry_after: Option<u64>,
 }
 
@@ -67,7 +70,7 @@ enum PurchaseAnswer {
 /// A rejection by the rules of the sale is a 200 with `success: false`. After a timeout, send the same
 /// Idempotency-Key again: the answer is the same, and nothing is bought twice.
 #[utoipa::path(
-    post, path = "/api/v1/purchases", tag = "shopper",
+    post, path = "/api/v1/purchases", operation_id = "purchase", tag = "shopper",
     params(
         ("X-User-Id" = String, Header, description = "Who buys, 1 to 255 characters after trimming"),
         ("Idempotency-Key" = Option<String>, Header, description = "Names the attempt, 1 to 255 visible ASCII characters"),

@@ -37,6 +37,7 @@ pub(crate) struct PurchaseBody {
     purchased_at: String,
     /// `PENDING` in a 202: the unit is sold, the log will have it soon.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     status: Option<&'static str>,
 }
 

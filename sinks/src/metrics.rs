@@ -1,10 +1,19 @@
 //! Names of the metrics of this crate.
 
-use metrics::{counter, describe_counter, describe_histogram, histogram};
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use crate::sse::{Frames, Refused};
 
 const DECISION_TO_ROW: &str = "flashsale_sink_decision_to_row_seconds";
 const BATCH: &str = "flashsale_sink_batch_entries";
 const BISECTED: &str = "flashsale_sink_bisected_batches_total";
+
+const CLIENTS: &str = "flashsale_sse_clients";
+const REFUSED: &str = "flashsale_sse_refused_total";
+const SENT: &str = "flashsale_sse_sent_total";
+const LAG: &str = "flashsale_sse_publish_lag_seconds";
 
 /// Describes the metrics of this crate to the recorder.
 pub fn describe() {
@@ -14,6 +23,10 @@ pub fn describe() {
         BISECTED,
         "Batches that Postgres refused for their values, and that were searched for the bad ones"
     );
+    describe_gauge!(CLIENTS, "Open live streams");
+    describe_counter!(REFUSED, "Live streams refused: full (503), address (429)");
+    describe_counter!(SENT, "Messages to listeners: initial, step, reset (something was missed)");
+    describe_histogram!(LAG, "Seconds from what happened to a sale to the moment its listeners were told");
 }
 
 pub(crate) fn written(entries: usize, seconds_to_row: impl Iterator<Item = f64>) {
@@ -24,4 +37,29 @@ pub(crate) fn written(entries: usize, seconds_to_row: impl Iterator<Item = f64>)
 
 pub(crate) fn bisected() {
     counter!(BISECTED).increment(1);
+}
+
+pub(crate) fn clients(open: usize) {
+    gauge!(CLIENTS).set(open as f64);
+}
+
+pub(crate) fn refused(why: Refused) {
+    let reason = match why {
+        Refused::Full => "full",
+        Refused::Address => "address",
+    };
+    counter!(REFUSED, "reason" => reason).increment(1);
+}
+
+pub(crate) fn sent(frames: &Frames) {
+    let kind = match frames {
+        Frames::Initial(_) => "initial",
+        Frames::Reset(_) => "reset",
+        Frames::Step(_) => "step",
+    };
+    counter!(SENT, "kind" => kind).increment(1);
+}
+
+pub(crate) fn published(lag: Duration) {
+    histogram!(LAG).record(lag.as_secs_f64());
 }

@@ -5,9 +5,9 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use flashsale_core::{EndReason, Micros, SaleState, SaleStatus};
+use flashsale_core::{Listing, Micros, SaleConfig, SaleState, SaleStatus, Sku};
 use flashsale_platform::{ApiError, success};
-use serde::Serialize;
+use serde_json::json;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -19,15 +19,15 @@ use crate::{
 };
 
 /// A sale as shoppers see it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "documents flashsale_core::Listing")]
 pub(crate) struct Sale {
     /// What is sold.
     #[schema(example = "DEMO")]
     sku: String,
     /// Where the sale stands.
-    #[schema(value_type = StateName)]
-    state: SaleState,
+    state: StateName,
     /// Units left.
     #[schema(example = 42)]
     stock: u64,
@@ -44,35 +44,32 @@ pub(crate) struct Sale {
     #[schema(format = DateTime, example = "2026-11-23T13:00:00.000Z")]
     end_time: String,
     /// Why it ended, once it has.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<EndReasonName>, nullable = false)]
-    end_reason: Option<EndReason>,
+    #[schema(nullable = false)]
+    end_reason: Option<EndReasonName>,
     /// `true` while an operator has stopped the sale, else left out.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    paused: bool,
+    #[schema(nullable = false)]
+    paused: Option<bool>,
     /// The time of this server when it answered. A page revalidated by a 304 keeps the one that came with
     /// its body.
     #[schema(format = DateTime, example = "2026-11-23T12:10:00.000Z")]
     server_time: String,
 }
 
-impl Sale {
-    fn of(status: &SaleStatus) -> Self {
-        let config = &status.config;
-        Self {
-            sku: config.sku.to_string(),
-            state: status.state,
-            stock: status.stock(),
-            initial_stock: config.initial_stock,
-            product_name: config.product_name.clone(),
-            start_time: config.start.to_string(),
-            end_time: config.end.to_string(),
-            end_reason: status.end_reason,
-            paused: status.paused,
-            server_time: Micros::from_utc(OffsetDateTime::now_utc()).to_string(),
-        }
-    }
+/// All sales.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "documents flashsale_core::Listing in a list")]
+pub(crate) struct Catalogue {
+    /// The active ones, of which those that end first come first; then the next by their start; then the last to end.
+    #[schema(max_items = 100)]
+    sales: Vec<Sale>,
+    /// The time of this server when it answered.
+    #[schema(format = DateTime, example = "2026-11-23T12:10:00.000Z")]
+    server_time: String,
 }
+
+/// Sales in one catalogue; a shop that has more needs a search, not a longer list.
+const CATALOGUE_SALES_MAX: usize = 100;
 
 /// The status of a sale.
 ///
@@ -117,13 +114,51 @@ pub(crate) async fn read(
     let mut response = if is_known(&headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        success(StatusCode::OK, Sale::of(&status))
+        success(StatusCode::OK, Listing::of(&status, now()))
     };
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
     Ok(response)
+}
+
+/// All sales, for a page that lists them.
+#[utoipa::path(
+    get, path = "/api/v1/catalogue", operation_id = "readCatalogue", tag = "shopper",
+    responses(
+        (status = 200, description = "At most 100 sales; none is an empty list", body = Success<Catalogue>, headers(
+            ("Cache-Control" = String, description = "`public, max-age=1`"),
+        )),
+        Unavailable,
+    )
+)]
+pub(crate) async fn list(State(service): State<Service>) -> Result<Response, Error> {
+    if !service.view().is_caught_up() {
+        return Err(Error::NotReady);
+    }
+    let mut sales = service.view().all();
+    sales.sort_by(|one, other| place(one).cmp(&place(other)));
+    sales.truncate(CATALOGUE_SALES_MAX);
+    let now = now();
+    let sales: Vec<Listing<'_>> = sales.iter().map(|status| Listing::of(status, now)).collect();
+    let mut response = success(StatusCode::OK, json!({ "sales": sales, "serverTime": now.to_string() }));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
+    Ok(response)
+}
+
+/// Where a sale comes in the catalogue.
+fn place(status: &SaleStatus) -> (u8, i64, &Sku) {
+    let SaleConfig { sku, start, end, .. } = &status.config;
+    match status.state {
+        SaleState::Active => (0, end.0, sku),
+        SaleState::Upcoming => (1, start.0, sku),
+        SaleState::Ended => (2, -status.as_of.0.min(end.0), sku),
+    }
+}
+
+fn now() -> Micros {
+    Micros::from_utc(OffsetDateTime::now_utc())
 }
 
 /// Names what a status says: it is a function of how far its sale's history was read. Weak, because the

@@ -63,6 +63,34 @@ async fn t_4_without_a_sku_the_sale_that_matters_now() {
 }
 
 #[tokio::test]
+async fn t_4_the_catalogue_lists_what_can_be_bought_first() {
+    let app = App::start().await;
+    let empty = app.get("/api/v1/catalogue", &[]).await;
+    assert_eq!((&empty.data(200)["sales"], empty.header("cache-control")), (&json!([]), "public, max-age=1"));
+    for (sku, state, as_of, end) in [
+        ("OVER", SaleState::Ended, 1, 9),
+        ("JUST-OVER", SaleState::Ended, 2, 9),
+        ("NEXT", SaleState::Upcoming, 0, 9),
+        ("LONG", SaleState::Active, 0, 9),
+        ("SHORT", SaleState::Active, 0, 8),
+    ] {
+        let mut sale = status(sku, state, 0, 1);
+        sale.as_of = Micros(as_of);
+        sale.config.end = Micros::from_millis(sale.config.start.as_millis() + end);
+        app.tell(&sale).await;
+    }
+    let answer = app.get("/api/v1/catalogue", &[]).await;
+    let sales = answer.data(200)["sales"].as_array().unwrap();
+    let skus: Vec<&str> = sales.iter().map(|sale| sale["sku"].as_str().unwrap()).collect();
+    assert_eq!(skus, ["SHORT", "LONG", "NEXT", "JUST-OVER", "OVER"]);
+    let alone = app.get("/api/v1/sales?sku=LONG", &[]).await;
+    for field in ["sku", "state", "stock", "initialStock", "productName", "startTime", "endTime"] {
+        assert_eq!(sales[1][field], alone.data(200)[field], "{field}");
+    }
+    assert!(answer.data(200)["serverTime"].is_string());
+}
+
+#[tokio::test]
 async fn nf_12_an_unchanged_status_is_not_sent_again() {
     let app = App::start().await;
     let mut sale = status("PHONE", SaleState::Active, 0, 2);
@@ -109,5 +137,6 @@ async fn t_4_before_the_log_is_read_nothing_is_said_to_be_unknown() {
     let app = Setup { topics: false, ..Setup::new().await }.start().await;
     app.get("/api/v1/sales?sku=PHONE", &[]).await.assert_unavailable();
     app.get("/api/v1/sales", &[]).await.assert_unavailable();
+    app.get("/api/v1/catalogue", &[]).await.assert_unavailable();
     assert_eq!(app.get("/api/v1/sales?sku=", &[]).await.status, 400);
 }

@@ -38,6 +38,7 @@ fn check(settings: &Settings) -> ExitCode {
         ("ingest", Parts { ingest: true, ..Parts::default() }),
         ("processor", Parts { processor: true, ..Parts::default() }),
         ("sink postgres", Parts { sink_postgres: true, ..Parts::default() }),
+        ("sink sse", Parts { sink_sse: true, ..Parts::default() }),
         ("api", Parts { api: true, ..Parts::default() }),
     ];
     let mut code = ExitCode::SUCCESS;

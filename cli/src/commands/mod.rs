@@ -18,8 +18,9 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
-    parts::Parts,
+    parts::{self, Parts},
     settings::{Settings, Sources},
+    terminal::say,
 };
 
 /// Sells N units to a stampede: never N+1, never twice to one shopper, never losing a confirmed sale.
@@ -53,10 +54,10 @@ enum Command {
     Ingest,
     /// Run the sale clock, the outbox relay, the status pipeline, recovery, reconciliation and the monitor.
     Processor,
-    /// Run a consumer that writes a view of the log.
+    /// Run a consumer that makes a view of the log.
     #[command(subcommand)]
     Sink(Sink),
-    /// Serve reads, receipts, administration and the API's documentation.
+    /// Serve the shop page, reads, receipts, administration and the API's documentation.
     Api,
     /// Create or update the tables in Postgres, and create the topics that do not exist.
     Migrate,
@@ -72,6 +73,8 @@ enum Command {
     Rebuild(rebuild::Rebuild),
     /// Break one thing at a time on servers of its own, and check that every promise holds.
     Drill(drill::DrillArgs),
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(configuration::Configuration),
@@ -86,6 +89,8 @@ enum Command {
 enum Sink {
     /// The view in Postgres: purchases, counts, offsets.
     Postgres,
+    /// The view in open pages: live stock and state, GET /api/v1/sales/events.
+    Sse,
 }
 
 /// Runs what was asked for.
@@ -103,6 +108,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Rebuild(rebuild) => return rebuild.run(&sources).await,
         Command::Drill(drill) => return drill.run().await,
         Command::Config(config) => return config.run(&sources),
+        Command::Openapi => {
+            say(serde_json::to_string_pretty(&parts::document())?);
+            return Ok(ExitCode::SUCCESS);
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "flashsale", &mut std::io::stdout());
             return Ok(ExitCode::SUCCESS);
@@ -110,6 +119,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Ingest => Parts { ingest: true, ..Parts::default() },
         Command::Processor => Parts { processor: true, ..Parts::default() },
         Command::Sink(Sink::Postgres) => Parts { sink_postgres: true, ..Parts::default() },
+        Command::Sink(Sink::Sse) => Parts { sink_sse: true, ..Parts::default() },
         Command::Api => Parts { api: true, ..Parts::default() },
     };
     serve::run(parts, Settings::load(&sources, false)?).await

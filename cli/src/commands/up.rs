@@ -229,6 +229,7 @@ fn welcome(url: &str, settings: &Settings, demo: Option<&str>) {
     say("");
     say(format!("{} {}", green("✓"), bold(&format!("Flashsale is running at {url}"))));
     say("");
+    say(format!("  The shop, in a browser: {}", bold(&format!("{url}/"))));
     if let Some(sku) = demo {
         say("  Buy a unit:");
         say(format!(

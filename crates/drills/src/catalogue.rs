@@ -39,6 +39,7 @@ pub fn all() -> Vec<Drill> {
         drills::hot_state::DRILLS,
         drills::ingest::DRILLS,
         drills::lifecycle::DRILLS,
+        drills::live::DRILLS,
         drills::poison::DRILLS,
         drills::recovery::DRILLS,
         drills::redis::DRILLS,

@@ -70,6 +70,13 @@ impl Service {
         self.child().try_wait().ok().flatten()
     }
 
+    /// Memory that it occupies, in KiB.
+    pub(crate) fn resident_kib(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the kernel tells no VmRSS")?;
+        Ok(line.trim_end_matches("kB").trim().parse()?)
+    }
+
     /// The end of what it logged.
     pub(crate) fn log_tail(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();

@@ -7,6 +7,7 @@
 //! Nothing here ever touches an installation: servers and data live in a temporary directory.
 
 mod arena;
+pub mod audience;
 mod catalogue;
 mod client;
 mod drills;

@@ -78,7 +78,7 @@ pub(crate) async fn reach(stage: &Stage, expected: &Expected) -> Result<Verdict>
     Ok(Verdict { converged, answers: told.len(), sold: seen.counts.accepted })
 }
 
-fn hold(check: invariants::Check) -> Result<()> {
+pub(crate) fn hold(check: invariants::Check) -> Result<()> {
     check.map_err(|violation| anyhow::anyhow!("{violation}"))
 }
 

@@ -4,16 +4,31 @@ use std::{any::Any, io, time::Duration};
 
 use axum::{
     Router,
+    body::Body,
+    extract::{ConnectInfo, Request},
     http::{HeaderValue, Method, StatusCode, Uri, header},
     middleware::{from_fn, map_response},
     response::{IntoResponse, Response},
-    serve::ListenerExt,
 };
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::envelope::{ApiError, correlate};
+use crate::{
+    detached::{self, Connection, Detached, Taken},
+    envelope::{ApiError, correlate},
+};
+
+/// How long a client may leave what it was sent unacknowledged, or its window shut. Then the connection is dead, or its
+/// reader has stopped reading, and what it holds is given back.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(15);
+/// What the system takes of an answer before it can send it. A slow reader of a stream is not sent what is long out of
+/// date, and costs no more than this.
+const UNSENT_BYTES_MAX: u32 = 16 * 1024;
 
 /// Puts around all routes what every answer has: the envelope also for unknown routes, wrong methods
 /// and panics, the correlation id, and headers that keep browsers careful.
@@ -47,9 +62,15 @@ async fn harden(mut response: Response) -> Response {
     response
 }
 
+/// How long nothing is accepted after that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that wait to be accepted: a stampede comes in one moment, and whom the queue does not hold waits for
+/// seconds until its system tries again. The system may allow fewer (`net.core.somaxconn`).
+const BACKLOG: u32 = 16_384;
+
 /// Listens on `address`, or says who else may be there.
 pub async fn bind(address: &str) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+    listen(address).await.map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::AddrInUse => "something else listens there; choose another with FLASHSALE_HTTP_ADDRESS",
             io::ErrorKind::PermissionDenied => "not permitted; choose a port above 1023 with FLASHSALE_HTTP_ADDRESS",
@@ -59,37 +80,105 @@ pub async fn bind(address: &str) -> io::Result<TcpListener> {
     })
 }
 
-/// Serves until `shutdown`, then answers what is under way for at most `grace`.
-pub async fn serve(
-    listener: TcpListener,
-    routes: Router,
-    shutdown: CancellationToken,
-    grace: Duration,
-) -> io::Result<()> {
-    // A small answer must not wait for the client's acknowledgement of the one before.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "nodelay");
-        }
-    });
-    let server =
-        axum::serve(listener, routes.into_make_service()).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    tokio::select! {
-        result = server => result,
-        () = async { shutdown.cancelled().await; tokio::time::sleep(grace).await } => {
-            tracing::warn!(?grace, "requests were still under way at the end of the grace period");
-            Ok(())
+async fn listen(address: &str) -> io::Result<TcpListener> {
+    let mut refused = io::Error::new(io::ErrorKind::InvalidInput, "it names no address");
+    for address in tokio::net::lookup_host(address).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A restart shall not wait for the connections of the process before.
+        socket.set_reuseaddr(true)?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => refused = error,
         }
     }
+    Err(refused)
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    // A small answer must not wait for the client's acknowledgement of the one before.
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
+}
+
+/// Whether a connection broke before it was accepted.
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Serves until `shutdown`, then answers what is under way for at most `grace`.
+///
+/// HTTP/1.1 by hyper alone: what axum brings for this looks for HTTP/2 first, and has no way to let a stream go.
+pub async fn serve(listener: TcpListener, routes: Router, shutdown: CancellationToken, grace: Duration) {
+    let (http, connections, streams) = (http1::Builder::new(), GracefulShutdown::new(), TaskTracker::new());
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) if is_of_the_client(&error) => continue,
+            Err(error) => {
+                // No more files to open, mostly: better in a moment.
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if let Err(error) = tune(&stream) {
+            tracing::debug!(%error, "a connection keeps the system's settings");
+        }
+        let connection = Connection::new(stream);
+        let answering = (routes.clone(), connection.clone(), streams.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (routes, connection, streams) = answering.clone();
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            answer(routes, request, connection, streams)
+        });
+        let serving = connections.watch(http.serve_connection(TokioIo::new(connection), service));
+        tokio::spawn(async move {
+            if let Err(error) = serving.await
+                && !error.is_user()
+            {
+                tracing::debug!(%error, "a connection broke");
+            }
+        });
+    }
+    drop(listener);
+    streams.close();
+    let ending = async { tokio::join!(connections.shutdown(), streams.wait()) };
+    if tokio::time::timeout(grace, ending).await.is_err() {
+        tracing::warn!(?grace, "requests were still under way at the end of the grace period");
+    }
+}
+
+/// The answer for hyper to send; none for a response that leaves with its connection.
+async fn answer(
+    mut routes: Router,
+    request: Request,
+    connection: Connection,
+    streams: TaskTracker,
+) -> Result<Response, Taken> {
+    let Ok(response) = routes.call(request).await;
+    if response.extensions().get::<Detached>().is_none() {
+        return Ok(response);
+    }
+    let stream = connection.take().ok_or(Taken)?;
+    streams.spawn(async move {
+        if let Err(error) = detached::send(response, stream).await {
+            tracing::debug!(%error, "a stream broke");
+        }
+    });
+    Err(Taken)
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::{
-        body::{Body, to_bytes},
-        http::Request,
-        routing::get,
-    };
+    use axum::{body::to_bytes, routing::get};
     use serde_json::Value;
     use tower::ServiceExt;
 
@@ -106,7 +195,7 @@ mod tests {
     }
 
     fn get_request(path: &str) -> Request<Body> {
-        Request::get(path).body(Body::empty()).unwrap()
+        axum::http::Request::get(path).body(Body::empty()).unwrap()
     }
 
     #[tokio::test]
@@ -115,7 +204,7 @@ mod tests {
         assert_eq!((status, &body), (StatusCode::OK, &serde_json::json!({"success": true, "data": 1})));
         for (request, status, code) in [
             (get_request("/nowhere"), 404, "NOT_FOUND"),
-            (Request::post("/ok").body(Body::empty()).unwrap(), 405, "METHOD_NOT_ALLOWED"),
+            (axum::http::Request::post("/ok").body(Body::empty()).unwrap(), 405, "METHOD_NOT_ALLOWED"),
             (get_request("/panic"), 500, "INTERNAL_ERROR"),
         ] {
             let (got, body, response) = answer(request).await;

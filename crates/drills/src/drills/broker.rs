@@ -94,14 +94,6 @@ fn unconfirmed(stage: &Stage, before: usize) -> Result<usize> {
     Ok(pending)
 }
 
-/// Memory that a service occupies, in MiB.
-fn memory(service: &Service) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the kernel tells no VmRSS")?;
-    let kib: u64 = line.trim_end_matches("kB").trim().parse()?;
-    Ok(kib / 1_024)
-}
-
 /// Waits until an edge that came later knows the sale. What its first shopper is told counts like everybody's.
 pub(crate) async fn until_it_sells(stage: &Stage, edge: &Service, user: &str) -> Result<()> {
     let patience = Duration::from_secs(20);
@@ -140,14 +132,14 @@ async fn stands_still(arena: Arc<Arena>, seed: u64) -> Result<Outcome> {
     stage.ingests.push(narrow);
     let rush = stage.crowd("f12", 2_400, 60);
     until("a sale in full swing", Duration::from_secs(20), async || Ok(stage.diary.successes() > 200)).await?;
-    let (before, pid) = (memory(&stage.ingests[0])?, arena.server(Kind::Kafka)?.pid());
+    let (before, pid) = (stage.ingests[0].resident_kib()? / 1_024, arena.server(Kind::Kafka)?.pid());
     let (answered, began) = (stage.diary.len(), Instant::now());
     signal(pid, Signal::SIGSTOP);
     until_pending(&stage, answered).await?;
     let (mark, mut peak) = (stage.diary.len(), before);
     while began.elapsed() < FROZEN {
         sleep(Duration::from_secs(1)).await;
-        peak = peak.max(memory(&stage.ingests[0])?);
+        peak = peak.max(stage.ingests[0].resident_kib()? / 1_024);
     }
     let pending = unconfirmed(&stage, mark)?;
     signal(pid, Signal::SIGCONT);

@@ -5,6 +5,7 @@ pub(crate) mod edge;
 pub(crate) mod hot_state;
 pub(crate) mod ingest;
 pub(crate) mod lifecycle;
+pub(crate) mod live;
 pub(crate) mod poison;
 pub(crate) mod recovery;
 pub(crate) mod redis;
