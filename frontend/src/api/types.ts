@@ -1,0 +1,15 @@
+/** What the page uses of the OpenAPI document, by the names it uses. `schema.ts` is generated: `npm run types`. */
+
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type Sale = Schemas["Sale"];
+export type SaleState = Sale["state"];
+export type EndReason = NonNullable<Sale["endReason"]>;
+export type Catalogue = Schemas["Catalogue"];
+export type PurchaseAttempt = Schemas["PurchaseAttempt"];
+export type PurchaseError = Schemas["PurchaseError"];
+
+/** What a shopper holds. */
+export type Receipt = Pick<Schemas["Purchase"], "purchaseNo" | "purchasedAt">;
