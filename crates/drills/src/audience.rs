@@ -28,7 +28,7 @@ const OPEN_MAX: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(2);
 /// A slow listener takes so many bytes at once, and has a break before each line.
 const SLOW_BYTES: usize = 256;
-const SLOW_BREAK: Duration = Duration::from_millis(60);
+const SLOW_BREAK: Duration = Duration::from_millis(30);
 const SLOW_BUFFER_BYTES: u32 = 4_096;
 
 /// What one listener saw.
