@@ -35,8 +35,9 @@ page: frontend/dist/index.html ## Build the shop page, which goes into the binar
 frontend/node_modules/.package-lock.json: frontend/package-lock.json | setup
 	cd frontend && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
-frontend/dist/index.html: frontend/node_modules/.package-lock.json frontend/index.html frontend/vite.config.ts \
-		$(shell find frontend/src frontend/public -type f)
+# The folders too: their time changes when a file in them goes.
+frontend/dist/index.html: frontend/node_modules/.package-lock.json frontend/index.html frontend/package.json \
+		frontend/vite.config.ts $(shell find frontend/src frontend/public frontend/scripts)
 	cd frontend && npm run --silent build
 
 test: setup-tests page lint ## Set up, check and run all tests against real servers and a real browser

@@ -49,9 +49,17 @@ has_postgres_server() {
     [[ -n "$(compgen -G '/usr/lib/postgresql/*/bin/postgres')" ]] || { have postgres && have initdb; }
 }
 
+# Of those that the page's build tools take: 20.19 and newer, 22.12 and newer, not the short-lived odd ones.
 has_node() {
     local version
-    version="$(node --version 2>/dev/null)" && have npm && at_least "$node_min" "${version#v}"
+    version="$(node --version 2>/dev/null)" && have npm || return 1
+    version="${version#v}"
+    case "${version%%.*}" in
+        20) at_least "$node_min" "$version" ;;
+        22) at_least 22.12 "$version" ;;
+        21 | 23) return 1 ;;
+        *) at_least 24 "$version" ;;
+    esac
 }
 
 has_browser() {
@@ -72,7 +80,7 @@ missing_packages() {
     fi
     if [[ -n "$tests" ]]; then
         have kcat || echo kcat
-        has_browser || echo chromium
+        has_browser || browser_package
         [[ -n "$(compgen -G '/usr/share/fonts/*/*')" ]] || echo fonts-dejavu-core
     fi
     if wants_redis; then have redis-server || echo redis-server; fi
@@ -92,6 +100,14 @@ java_package() {
         if has_candidate "$package"; then echo "$package"; return; fi
     done
     echo default-jre-headless
+}
+
+# Ubuntu has Chromium only as a snap, which setup does not install.
+browser_package() {
+    if have apt-cache && ! has_candidate chromium && has_candidate chromium-browser; then
+        give_up "please install google-chrome or chromium, or name a browser in CHROMIUM_PATH; then again"
+    fi
+    echo chromium
 }
 
 has_candidate() {
@@ -188,7 +204,9 @@ fetch_node() {
 kafka_version="$(sed -n '/kafka_2.13/,/<scope>/s/.*<version>\(.*\)<\/version>.*/\1/p' "$here/kafka/pom.xml")"
 kafka_home="$cache/kafka-$kafka_version"
 
-mapfile -t missing < <(missing_packages)
+missing="$(missing_packages)"
+mapfile -t missing <<<"$missing"
+[[ -n "${missing[0]}" ]] || missing=()
 if [[ ${#missing[@]} -gt 0 ]]; then
     install_packages "${missing[@]}"
 fi

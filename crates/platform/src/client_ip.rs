@@ -37,9 +37,10 @@ impl TrustedProxies {
     /// The client of a connection from `peer`: the nearest address that is no trusted proxy.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        let lines = headers.get_all(FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok());
-        let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
-        for hop in hops.iter().rev() {
+        // Also of bytes that are no text: what a client put in front must not hide what the proxy wrote behind.
+        let lines: Vec<_> =
+            headers.get_all(FORWARDED_FOR).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+        for hop in lines.iter().flat_map(|line| line.split(',')).map(str::trim).rev() {
             if !self.0.iter().any(|network| network.contains(&client)) {
                 break;
             }
@@ -74,7 +75,7 @@ mod tests {
     fn client(trusted: &str, peer: &str, forwarded: &[&'static str]) -> String {
         let mut headers = HeaderMap::new();
         for line in forwarded {
-            headers.append(FORWARDED_FOR, HeaderValue::from_static(line));
+            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
         trusted.parse::<TrustedProxies>().unwrap().client(peer.parse().unwrap(), &headers).to_string()
     }
@@ -91,6 +92,7 @@ mod tests {
             ("127.0.0.1", &["203.0.113.7:4711"][..], "203.0.113.7"),
             ("127.0.0.1", &["[2001:db8::1]:4711"][..], "2001:db8::1"),
             ("127.0.0.1", &["203.0.113.7, nonsense"][..], "127.0.0.1"),
+            ("127.0.0.1", &["1.2.3.4", "ÿ, 203.0.113.7"][..], "203.0.113.7"),
             ("127.0.0.1", &["10.0.0.2, 10.0.0.1"][..], "10.0.0.2"),
             ("::ffff:127.0.0.1", &["::ffff:203.0.113.7"][..], "203.0.113.7"),
             ("fd00::1", &["2001:db8::1"][..], "2001:db8::1"),

@@ -18,6 +18,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
 };
+use tokio_util::sync::CancellationToken;
 
 /// Extension of a response that shall leave HTTP. No other request can come on its connection.
 #[derive(Debug, Clone, Copy)]
@@ -92,8 +93,13 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Writes a response until its body ends or the client goes. The end of the body is the end of the connection.
-pub(crate) async fn send(response: Response, mut connection: TcpStream) -> io::Result<()> {
+/// Writes a response until its body ends, the client goes, or a client that does not read keeps `shutdown` waiting. The
+/// end of the body is the end of the connection.
+pub(crate) async fn send(
+    response: Response,
+    mut connection: TcpStream,
+    shutdown: &CancellationToken,
+) -> io::Result<()> {
     let (parts, body) = response.into_parts();
     let mut head = format!("HTTP/1.1 {}\r\n", parts.status).into_bytes();
     for (name, value) in &parts.headers {
@@ -113,7 +119,11 @@ pub(crate) async fn send(response: Response, mut connection: TcpStream) -> io::R
         tokio::select! {
             frame = frames.next() => match frame {
                 // Nothing else is taken from the body meanwhile: a slow client has no queue.
-                Some(Ok(frame)) => to_client.write_all(&frame).await?,
+                Some(Ok(frame)) => tokio::select! {
+                    biased;
+                    written = to_client.write_all(&frame) => written?,
+                    () = shutdown.cancelled() => break,
+                },
                 _ => break,
             },
             read = from_client.read(&mut ignored) => if !matches!(read, Ok(1..)) {

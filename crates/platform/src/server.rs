@@ -11,7 +11,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -26,6 +29,9 @@ use crate::{
 /// How long a client may leave what it was sent unacknowledged, or its window shut. Then the connection is dead, or its
 /// reader has stopped reading, and what it holds is given back.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(15);
+/// How long a connection may wait for the head of a request to be there whole: the first, and each after an answer.
+/// Longer than proxies keep idle connections (60 s in nginx), so that they close first and no request meets a close.
+const IDLE_MAX: Duration = Duration::from_secs(75);
 /// What the system takes of an answer before it can send it. A slow reader of a stream is not sent what is long out of
 /// date, and costs no more than this.
 const UNSENT_BYTES_MAX: u32 = 16 * 1024;
@@ -98,6 +104,8 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
     // A small answer must not wait for the client's acknowledgement of the one before.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
+    // A peer that vanishes while nothing is under way to it is noticed too, after hours by the system's default.
+    socket.set_keepalive(true)?;
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
     socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
 }
@@ -112,7 +120,9 @@ fn is_of_the_client(error: &io::Error) -> bool {
 ///
 /// HTTP/1.1 by hyper alone: what axum brings for this looks for HTTP/2 first, and has no way to let a stream go.
 pub async fn serve(listener: TcpListener, routes: Router, shutdown: CancellationToken, grace: Duration) {
-    let (http, connections, streams) = (http1::Builder::new(), GracefulShutdown::new(), TaskTracker::new());
+    let (connections, streams) = (GracefulShutdown::new(), TaskTracker::new());
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(IDLE_MAX);
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -132,12 +142,12 @@ pub async fn serve(listener: TcpListener, routes: Router, shutdown: Cancellation
             tracing::debug!(%error, "a connection keeps the system's settings");
         }
         let connection = Connection::new(stream);
-        let answering = (routes.clone(), connection.clone(), streams.clone());
+        let answering = (routes.clone(), connection.clone(), streams.clone(), shutdown.clone());
         let service = service_fn(move |request: Request<Incoming>| {
-            let (routes, connection, streams) = answering.clone();
+            let (routes, connection, streams, shutdown) = answering.clone();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
-            answer(routes, request, connection, streams)
+            answer(routes, request, connection, streams, shutdown)
         });
         let serving = connections.watch(http.serve_connection(TokioIo::new(connection), service));
         tokio::spawn(async move {
@@ -162,6 +172,7 @@ async fn answer(
     request: Request,
     connection: Connection,
     streams: TaskTracker,
+    shutdown: CancellationToken,
 ) -> Result<Response, Taken> {
     let Ok(response) = routes.call(request).await;
     if response.extensions().get::<Detached>().is_none() {
@@ -169,7 +180,7 @@ async fn answer(
     }
     let stream = connection.take().ok_or(Taken)?;
     streams.spawn(async move {
-        if let Err(error) = detached::send(response, stream).await {
+        if let Err(error) = detached::send(response, stream, &shutdown).await {
             tracing::debug!(%error, "a stream broke");
         }
     });

@@ -146,7 +146,9 @@ impl Snapshot {
     }
 
     fn reset(&self, now: Micros, place: &Place) -> Bytes {
-        let reset = event("reset", place, &Reset { sku: &self.status.config.sku });
+        // Who loses the stream before the whole of it has come is led from the beginning.
+        let nowhere = Place { event: 0, sequence: 0, ..place.clone() };
+        let reset = event("reset", &nowhere, &Reset { sku: &self.status.config.sku });
         [reset, self.initial(now, place)].concat().into()
     }
 }

@@ -84,7 +84,11 @@ fn open(
     if !shared.view.is_caught_up() || shared.closing.is_cancelled() {
         return Err(ApiError::unavailable(1));
     }
-    let newest = shared.hub.listen(&sku).ok_or_else(|| ApiError::not_found(format!("There is no sale of {sku}.")))?;
+    let newest = shared.hub.listen(&sku).ok_or_else(|| match shared.view.get(&sku) {
+        // The hub has not taken it over yet.
+        Some(_) => ApiError::unavailable(1),
+        None => ApiError::not_found(format!("There is no sale of {sku}.")),
+    })?;
     let address = client_ip::counted(shared.proxies.client(peer.ip(), headers));
     let seat = shared.clients.enter(address).map_err(|refused| {
         metrics::refused(refused);
@@ -117,20 +121,19 @@ fn follow(
 ) -> impl Stream<Item = Bytes> {
     let mut silence = interval_at(Instant::now() + heartbeat, heartbeat);
     silence.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let states = tokio_stream::StreamExt::timeout_repeating(WatchStream::new(newest), silence);
-    states.filter_map(move |state| {
+    let frames = WatchStream::new(newest).filter_map(move |snapshot| {
         // The seat is taken for as long as the stream is there.
         let _seat = &seat;
-        let frame = match state {
-            Err(_) => Some(HEARTBEAT),
-            Ok(snapshot) => snapshot.lead(&known, now()).map(|(frames, place)| {
-                known = Known::UpTo(place);
-                metrics::sent(&frames);
-                match frames {
-                    Frames::Initial(bytes) | Frames::Reset(bytes) | Frames::Step(bytes) => bytes,
-                }
-            }),
-        };
+        let frame = snapshot.lead(&known, now()).map(|(frames, place)| {
+            known = Known::UpTo(place);
+            metrics::sent(&frames);
+            match frames {
+                Frames::Initial(bytes) | Frames::Reset(bytes) | Frames::Step(bytes) => bytes,
+            }
+        });
         future::ready(frame)
-    })
+    });
+    // Around what is sent: a state of which this client knew is silence too.
+    let frames = tokio_stream::StreamExt::timeout_repeating(frames, silence);
+    frames.map(|frame| frame.unwrap_or(HEARTBEAT))
 }

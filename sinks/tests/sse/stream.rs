@@ -113,6 +113,10 @@ async fn i_11_a_gap_is_announced() {
         let (reset, initial) = (listener.next().await.unwrap(), listener.next().await.unwrap());
         assert_eq!((reset.name.as_str(), reset.data), ("reset", json!({"sku": "PHONE"})), "{last}");
         assert_eq!((initial.name.as_str(), &initial.data["paused"]), ("initial", &json!(true)), "{last}");
+        // Cut off between the two: what was announced still comes.
+        let mut listener = instance.listen(Some(&reset.id)).await;
+        assert_eq!(listener.next().await.unwrap().name, "reset", "{last}");
+        assert_eq!(listener.next().await.unwrap().name, "initial", "{last}");
     }
     // The SKU is sold anew.
     let mut listener = instance.listen(None).await;
