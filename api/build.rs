@@ -5,7 +5,7 @@ use std::{env, fs, io, path::Path};
 
 const NOTE: &str = "<!doctype html><meta charset=utf-8><title>Flashsale</title>\
     <h1>The page is not in this binary</h1>\
-    <p>It was built without it: run <code>make frontend</code>, then build again. The API is there all the same.";
+    <p>It was built without it: run <code>make page</code>, then build again. The API is there all the same.";
 
 fn main() -> io::Result<()> {
     let built = Path::new("../frontend/dist");

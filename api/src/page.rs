@@ -1,6 +1,6 @@
 //! The shop page, out of this binary.
 //!
-//! The build gives every file but `index.html` a name with a hash of its content in it, under `assets/`, and lays a
+//! The build gives all that `index.html` loads a name with a hash of its content in it, under `assets/`, and lays a
 //! compressed copy of each text beside it (`.br`, `.gz`).
 
 use axum::{

@@ -23,6 +23,6 @@ export default async function globalSetup(): Promise<() => Promise<void>> {
 async function expectPage(stack: Stack): Promise<void> {
   const page = await (await fetch(`${stack.url}/`)).text();
   if (!page.includes('<script type="module"')) {
-    throw new Error("The page is not in this binary: run `make frontend`, then build the binary again.");
+    throw new Error("The page is not in this binary: run `make page`, then build the binary again.");
   }
 }

@@ -56,7 +56,7 @@ fn completions_are_there_for_every_common_shell() {
 fn the_page_is_built_from_the_document_that_is_served() {
     let (code, document, _) = run(flashsale().arg("openapi"));
     let built_from = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../frontend/openapi.json")).unwrap();
-    let fix = "run: flashsale openapi > frontend/openapi.json; cd frontend; npm run types";
+    let fix = "run: cargo run -p flashsale -- openapi > frontend/openapi.json; cd frontend; npm run types";
     assert!(code == 0 && document == built_from, "frontend/openapi.json is out of date; {fix}");
 }
 
