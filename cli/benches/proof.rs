@@ -19,7 +19,7 @@ use flashsale_schemas::{
     events::{self, DecidedBy, PurchaseDecision, accepted_id},
 };
 use flashsale_sql::Store;
-use flashsale_streaming::{Delivery, ScanFrom, scan};
+use flashsale_streaming::{Delivery, read_all};
 use tokio_util::sync::CancellationToken;
 
 const UNITS: usize = 1_000_000;
@@ -156,7 +156,7 @@ fn raw(bench: &Bench) -> Duration {
     let began = Instant::now();
     let topic = bench.ledger.topic(Topic::PurchaseDecisions);
     let (mut records, stop) = (0, CancellationToken::new());
-    scan(bench.ledger.streaming(), topic, &ScanFrom::Beginning, &stop, &mut |_| (), &mut |_| records += 1).unwrap();
+    read_all(bench.ledger.streaming(), topic, &stop, &mut |_| records += 1).unwrap();
     assert_eq!(records, UNITS);
     began.elapsed()
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use flashsale_core::{Micros, SaleId, SaleState, SaleStatus, Sku};
-use flashsale_ledger::{Ledger, SaleView};
+use flashsale_ledger::{Ledger, Orders, PROCESSOR_STATUS, SaleView};
 use flashsale_lua::HotState;
 use flashsale_schemas::{
     Decoder, Topic,
@@ -38,7 +38,6 @@ const EARLY_MAX: usize = 10_000;
 /// Waits before a consumer that ended by itself is started again; they double.
 const RESTART_MIN: Duration = Duration::from_millis(200);
 const RESTART_MAX: Duration = Duration::from_secs(10);
-const GROUP: &str = "flashsale-processor-status";
 
 /// Settings of the status pipeline.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -221,10 +220,11 @@ impl Service {
 
     /// Consumes until `shutdown`; a consumer that ends by itself is started again.
     async fn consume(&self, flusher: &Flusher, shutdown: &CancellationToken) -> Result<(), Error> {
+        let orders = self.ledger.orders(&self.ledger.group(PROCESSOR_STATUS)).await?;
         let mut wait = RESTART_MIN;
         loop {
             let began = Instant::now();
-            match self.consume_once(flusher, shutdown).await {
+            match self.consume_once(flusher, &orders, shutdown).await {
                 Err(Error::Streaming(error @ flashsale_streaming::Error::Stopped(_))) if !shutdown.is_cancelled() => {
                     tracing::warn!(%error, "the status consumer starts again in {wait:?}");
                 }
@@ -240,12 +240,21 @@ impl Service {
         }
     }
 
-    async fn consume_once(&self, flusher: &Flusher, shutdown: &CancellationToken) -> Result<(), Error> {
+    async fn consume_once(
+        &self,
+        flusher: &Flusher,
+        orders: &Orders,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Error> {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = orders.known() => {}
+        }
         let decoder = self.ledger.decoder::<PurchaseDecision>().await?;
-        let mut consumer =
-            ConsumerConfig::new(self.ledger.group(GROUP), [self.ledger.topic(Topic::PurchaseDecisions).to_owned()]);
+        let group = self.ledger.group(PROCESSOR_STATUS);
+        let mut consumer = ConsumerConfig::new(group, [self.ledger.topic(Topic::PurchaseDecisions).to_owned()]);
         consumer.instance.clone_from(&self.instance);
-        let source = KafkaSource::start(self.ledger.streaming(), &consumer)?;
+        let source = KafkaSource::start(self.ledger.streaming(), &consumer, orders.hold())?;
         let sink = FoldSink { flusher: flusher.clone() };
         let stage = move |record: &Record| decode(&decoder, record);
         let mut config = PipelineConfig::new("status");

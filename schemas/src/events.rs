@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Event, Topic};
 
+mod operator;
+
+pub use operator::{ConsumerControl, ConsumerPositions, ControlAction, OperatorAct, OperatorAction, PartitionPosition};
+
 /// What became of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -299,41 +303,6 @@ pub struct Reconciliation {
 
 impl Event for Reconciliation {
     const TOPIC: Topic = Topic::Reconciliations;
-}
-
-/// What a consumer is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum ControlAction {
-    /// Stop reading.
-    Pause,
-    /// Read on.
-    Resume,
-    /// Read up to an offset, then stop.
-    RunTo,
-    /// Newer than this build.
-    Unknown,
-}
-
-/// An operator's standing order to a consumer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConsumerControl {
-    /// Which consumer, by its group.
-    pub consumer: String,
-    /// What it is to do.
-    pub action: ControlAction,
-    /// On which partitions; empty means all.
-    pub partitions: Vec<i32>,
-    /// For [`ControlAction::RunTo`]: the first offset that is not to be read.
-    pub until_offset: Option<i64>,
-    /// Who gave the order.
-    pub issued_by: String,
-    /// When.
-    pub issued_at: Micros,
-}
-
-impl Event for ConsumerControl {
-    const TOPIC: Topic = Topic::ConsumerControl;
 }
 
 /// A record that matches its schema and still says something that cannot be.

@@ -20,17 +20,23 @@ pub enum Topic {
     Reconciliations,
     /// Operators' orders to consumers.
     ConsumerControl,
+    /// What operators did.
+    OperatorActs,
+    /// How far consumers had come.
+    ConsumerPositions,
 }
 
 impl Topic {
     /// Every topic, in the order of their declaration.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::PurchaseDecisions,
         Self::SaleEvents,
         Self::SaleStatus,
         Self::PurchaseDecisionsDlq,
         Self::Reconciliations,
         Self::ConsumerControl,
+        Self::OperatorActs,
+        Self::ConsumerPositions,
     ];
 
     /// Its name on the broker, without the prefix that a test may put in front.
@@ -42,6 +48,8 @@ impl Topic {
             Self::PurchaseDecisionsDlq => "flashsale.purchase-decisions.dlq.v1",
             Self::Reconciliations => "flashsale.reconciliations.v1",
             Self::ConsumerControl => "flashsale.consumer-control.v1",
+            Self::OperatorActs => "flashsale.operator-acts.v1",
+            Self::ConsumerPositions => "flashsale.consumer-positions.v1",
         }
     }
 
@@ -52,7 +60,7 @@ impl Topic {
 
     /// The facts about it, `topics/<name>.yaml`.
     pub fn paper(self) -> &'static Paper {
-        static PAPERS: LazyLock<[Paper; 6]> = LazyLock::new(|| {
+        static PAPERS: LazyLock<[Paper; 8]> = LazyLock::new(|| {
             Topic::ALL.map(|topic| serde_yaml_ng::from_str(topic.paper_text()).expect("a compiled-in paper is valid"))
         });
         &PAPERS[self as usize]
@@ -66,6 +74,8 @@ impl Topic {
             Self::PurchaseDecisionsDlq => include_str!("../topics/flashsale.purchase-decisions.dlq.v1.yaml"),
             Self::Reconciliations => include_str!("../topics/flashsale.reconciliations.v1.yaml"),
             Self::ConsumerControl => include_str!("../topics/flashsale.consumer-control.v1.yaml"),
+            Self::OperatorActs => include_str!("../topics/flashsale.operator-acts.v1.yaml"),
+            Self::ConsumerPositions => include_str!("../topics/flashsale.consumer-positions.v1.yaml"),
         }
     }
 
@@ -78,12 +88,14 @@ impl Topic {
             Self::PurchaseDecisionsDlq => None,
             Self::Reconciliations => Some(include_str!("../avro/reconciliation.v1.avsc")),
             Self::ConsumerControl => Some(include_str!("../avro/consumer-control.v1.avsc")),
+            Self::OperatorActs => Some(include_str!("../avro/operator-act.v1.avsc")),
+            Self::ConsumerPositions => Some(include_str!("../avro/consumer-positions.v1.avsc")),
         }
     }
 
     /// [`Topic::schema_text`], parsed once for the life of the process.
     pub(crate) fn schema(self) -> Option<&'static Schema> {
-        static SCHEMAS: LazyLock<[Option<Schema>; 6]> = LazyLock::new(|| {
+        static SCHEMAS: LazyLock<[Option<Schema>; 8]> = LazyLock::new(|| {
             Topic::ALL.map(|topic| {
                 topic.schema_text().map(|text| Schema::parse_str(text).expect("a compiled-in schema is valid"))
             })

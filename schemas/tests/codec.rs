@@ -5,8 +5,8 @@ use flashsale_core::{Micros, SaleId};
 use flashsale_schemas::{
     DecodeError, Decoder, Encoder, Event, Registry, Topic,
     events::{
-        ConsumerControl, DecidedBy, Outcome, PurchaseDecision, Reconciliation, SaleEvent, SaleStatusRecord,
-        accepted_id, event_id,
+        ConsumerControl, ConsumerPositions, DecidedBy, OperatorAct, Outcome, PurchaseDecision, Reconciliation,
+        SaleEvent, SaleStatusRecord, accepted_id, event_id,
     },
 };
 use proptest::prelude::*;
@@ -26,6 +26,8 @@ fn all_survive(record: &[u8]) {
     survives::<SaleStatusRecord>(record);
     survives::<Reconciliation>(record);
     survives::<ConsumerControl>(record);
+    survives::<OperatorAct>(record);
+    survives::<ConsumerPositions>(record);
 }
 
 fn decisions() -> impl Strategy<Value = PurchaseDecision> {

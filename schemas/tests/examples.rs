@@ -10,7 +10,9 @@ use std::{
 use flashsale_core::SaleStatus;
 use flashsale_schemas::{
     CleanupPolicy, Event, Registry, Topic,
-    events::{ConsumerControl, PurchaseDecision, Reconciliation, SaleEvent, SaleStatusRecord},
+    events::{
+        ConsumerControl, ConsumerPositions, OperatorAct, PurchaseDecision, Reconciliation, SaleEvent, SaleStatusRecord,
+    },
 };
 use serde_json::Value;
 
@@ -96,6 +98,8 @@ async fn every_example_round_trips() {
     }
     round_trip::<Reconciliation>().await;
     round_trip::<ConsumerControl>().await;
+    round_trip::<OperatorAct>().await;
+    round_trip::<ConsumerPositions>().await;
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::{fmt::Write as _, fs, future::IntoFuture, path::Path, process::Stdio};
 
 use flashsale_schemas::{
     Event, Registry,
-    events::{ConsumerControl, PurchaseDecision, Reconciliation, SaleEvent, SaleStatusRecord},
+    events::{
+        ConsumerControl, ConsumerPositions, OperatorAct, PurchaseDecision, Reconciliation, SaleEvent, SaleStatusRecord,
+    },
     registry::builtin,
 };
 use serde_json::Value;
@@ -69,6 +71,8 @@ async fn confluents_python_client_reads_what_we_write() {
     add::<SaleStatusRecord>(&registry, &mut lines, &mut expected).await;
     add::<Reconciliation>(&registry, &mut lines, &mut expected).await;
     add::<ConsumerControl>(&registry, &mut lines, &mut expected).await;
+    add::<OperatorAct>(&registry, &mut lines, &mut expected).await;
+    add::<ConsumerPositions>(&registry, &mut lines, &mut expected).await;
 
     let mut script = Command::new(python);
     script.arg(format!("{HERE}/tests/interop/decode.py")).arg(&url).stdin(Stdio::piped()).stdout(Stdio::piped());

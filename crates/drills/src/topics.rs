@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use flashsale_schemas::Topic;
-use flashsale_streaming::{Record, ScanFrom, View, ViewConfig, replace_settings, scan};
+use flashsale_streaming::{Record, View, ViewConfig, read_all, replace_settings};
 use tokio_util::sync::CancellationToken;
 
 use crate::{stage::Stage, verdict};
@@ -44,7 +44,7 @@ pub(crate) async fn records(stage: &Stage, topic: Topic) -> Result<Vec<(i32, i64
     let (config, topic) = (stage.shop.ledger.streaming().clone(), stage.shop.ledger.topic(topic).to_owned());
     let reading = tokio::task::spawn_blocking(move || {
         let (mut records, stop) = (Vec::new(), CancellationToken::new());
-        scan(&config, &topic, &ScanFrom::Beginning, &stop, &mut |_| (), &mut |record| {
+        read_all(&config, &topic, &stop, &mut |record| {
             records.push((record.partition, record.offset, record.payload.unwrap_or_default().to_vec()));
         })?;
         Ok::<_, flashsale_streaming::Error>(records)

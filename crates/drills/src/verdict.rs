@@ -10,7 +10,7 @@ use flashsale_audit::{Examination, Log, Selection, Views, examine};
 use flashsale_core::invariants::{self, Accounts};
 use flashsale_ledger::SINK_POSTGRES;
 use flashsale_schemas::Topic;
-use flashsale_streaming::{ScanFrom, scan};
+use flashsale_streaming::read_all;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -185,7 +185,7 @@ pub(crate) async fn count(stage: &Stage, topic: Topic, stop: &CancellationToken)
     let stop = stop.clone();
     let counting = tokio::task::spawn_blocking(move || {
         let mut records = 0;
-        scan(&config, &topic, &ScanFrom::Beginning, &stop, &mut |_| (), &mut |_| records += 1).map(|_| records)
+        read_all(&config, &topic, &stop, &mut |_| records += 1).map(|_| records)
     });
     Ok(counting.await??)
 }

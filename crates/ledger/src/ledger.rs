@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flashsale_schemas::{
     CleanupPolicy, Decoder, Encoder, Event, Registry, Topic,
-    events::{PurchaseDecision, Reconciliation, SaleEvent, SaleStatusRecord},
+    events::{
+        ConsumerControl, ConsumerPositions, OperatorAct, PurchaseDecision, Reconciliation, SaleEvent, SaleStatusRecord,
+    },
 };
 use flashsale_streaming::{Admin, DeadLetters, Producer, ProducerConfig, TopicSpec};
 
@@ -20,6 +22,8 @@ pub const DECIDED_TO_SENT_MAX: Duration = Duration::from_millis(2_500);
 const GIVEN_UP_WITHIN: Duration = Duration::from_millis(1_500);
 /// The consumer group of the Postgres sink, and its name in Postgres, behind the prefix of the topics.
 pub const SINK_POSTGRES: &str = "flashsale-sink-postgres";
+/// The consumer group that folds decisions and sale events into the status, behind the prefix of the topics.
+pub const PROCESSOR_STATUS: &str = "flashsale-processor-status";
 
 /// How to reach the log and what our topics are called there.
 #[derive(Debug, Clone)]
@@ -56,6 +60,9 @@ pub(crate) struct Encoders {
     pub(crate) event: Encoder<SaleEvent>,
     pub(crate) status: Encoder<SaleStatusRecord>,
     pub(crate) reconciliation: Encoder<Reconciliation>,
+    pub(crate) control: Encoder<ConsumerControl>,
+    pub(crate) act: Encoder<OperatorAct>,
+    pub(crate) positions: Encoder<ConsumerPositions>,
 }
 
 /// The log, open for writing and reading. A clone shares the producer.
@@ -85,6 +92,9 @@ impl Ledger {
             event: encoder(&registry, &topics).await?,
             status: encoder(&registry, &topics).await?,
             reconciliation: encoder(&registry, &topics).await?,
+            control: encoder(&registry, &topics).await?,
+            act: encoder(&registry, &topics).await?,
+            positions: encoder(&registry, &topics).await?,
         };
         Ok(Self {
             config: Arc::new(config),
@@ -99,6 +109,11 @@ impl Ledger {
     /// What `topic` is called on the brokers.
     pub fn topic(&self, topic: Topic) -> &str {
         &self.topics[&topic]
+    }
+
+    /// The topic of ours that the brokers call `name`.
+    pub fn topic_called(&self, name: &str) -> Option<Topic> {
+        self.topics.iter().find(|(_, called)| *called == name).map(|(topic, _)| *topic)
     }
 
     /// What `group` is called on the brokers: groups are shared by all topics of a cluster, so the prefix of the
@@ -142,27 +157,30 @@ impl Ledger {
     pub async fn create_topics(&self, replication: i32) -> Result<Vec<String>, Error> {
         let specs: Vec<TopicSpec> = Topic::ALL
             .into_iter()
-            .map(|topic| {
-                let paper = topic.paper();
-                let mut settings = BTreeMap::from([("cleanup.policy".into(), paper.cleanup_policy.as_str().into())]);
-                if let Some(retention) = paper.retention_ms {
-                    settings.insert("retention.ms".into(), retention.to_string());
-                }
-                if paper.cleanup_policy == CleanupPolicy::Compact {
-                    // A reader starts by reading the whole topic: keep it short.
-                    settings.insert("segment.ms".into(), "3600000".into());
-                }
-                TopicSpec {
-                    name: self.topic(topic).to_owned(),
-                    partitions: i32::try_from(paper.partitions).unwrap_or(i32::MAX),
-                    replication,
-                    settings,
-                }
+            .map(|topic| TopicSpec {
+                name: self.topic(topic).to_owned(),
+                partitions: i32::try_from(topic.paper().partitions).unwrap_or(i32::MAX),
+                replication,
+                settings: settings_of(topic),
             })
             .collect();
         let admin = Admin::new(self.streaming()).map_err(Error::Streaming)?;
         admin.create_missing(&specs).await.map_err(Error::Streaming)
     }
+}
+
+/// The settings that the paper of a topic asks for.
+pub fn settings_of(topic: Topic) -> BTreeMap<String, String> {
+    let paper = topic.paper();
+    let mut settings = BTreeMap::from([("cleanup.policy".into(), paper.cleanup_policy.as_str().into())]);
+    if let Some(retention) = paper.retention_ms {
+        settings.insert("retention.ms".into(), retention.to_string());
+    }
+    if paper.cleanup_policy == CleanupPolicy::Compact {
+        // A reader starts by reading the whole topic: keep it short.
+        settings.insert("segment.ms".into(), "3600000".into());
+    }
+    settings
 }
 
 async fn schema_id<T: Event>(registry: &Registry, topics: &BTreeMap<Topic, String>) -> Result<u32, Error> {

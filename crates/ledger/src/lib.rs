@@ -4,12 +4,16 @@
 //! `crates/streaming` moves bytes and knows no event; `schemas` knows events and moves nothing. This
 //! crate joins the two, once, for all services.
 
+mod json;
 mod ledger;
+mod orders;
 mod passage;
 mod sale_view;
 mod scribe;
 
-pub use ledger::{Config, DECIDED_TO_SENT_MAX, Ledger, SINK_POSTGRES};
+pub use json::{JsonDecoder, schema_id};
+pub use ledger::{Config, DECIDED_TO_SENT_MAX, Ledger, PROCESSOR_STATUS, SINK_POSTGRES, settings_of};
+pub use orders::Orders;
 pub use passage::Place;
 pub use sale_view::SaleView;
 pub use scribe::refusal_id;

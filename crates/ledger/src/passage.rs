@@ -1,9 +1,9 @@
 //! One pass over the events of a topic.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use flashsale_schemas::{DecodeError, Decoder, Event};
-use flashsale_streaming::{ScanFrom, ScanOffsets, ScanProgress, scan};
+use flashsale_streaming::{ScanFrom, ScanOffsets, ScanProgress, ScanUntil, resolve, scan};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,8 @@ pub struct Place {
     pub partition: i32,
     /// The offset in it.
     pub offset: i64,
+    /// When it was written, in milliseconds since 1970; 0 when unknown.
+    pub timestamp_ms: i64,
 }
 
 impl Ledger {
@@ -38,14 +40,17 @@ impl Ledger {
         mut each: impl FnMut(Place, Result<T, DecodeError>) + Send + 'static,
     ) -> Result<ScanOffsets, flashsale_streaming::Error> {
         let (config, topic) = (self.streaming().clone(), self.topic(T::TOPIC).to_owned());
+        let ranges = resolve(&config, &topic, &from, &ScanUntil::End).await?;
         let (stop, runtime) = (stop.clone(), Handle::current());
         let passing = tokio::task::spawn_blocking(move || {
             // The decoder looks unknown schemas up on this runtime.
             let _guard = runtime.enter();
-            scan(&config, &topic, &from, &stop, &mut progress, &mut |record| {
-                let Some(payload) = record.payload.filter(|_| wanted(record.key)) else { return };
-                let place = Place { partition: record.partition, offset: record.offset };
-                each(place, decode(&decoder, payload));
+            scan(&config, &topic, &ranges, &stop, &mut progress, &mut |record| {
+                if let Some(payload) = record.payload.filter(|_| wanted(record.key)) {
+                    let (partition, offset, timestamp_ms) = (record.partition, record.offset, record.timestamp_ms);
+                    each(Place { partition, offset, timestamp_ms }, decode(&decoder, payload));
+                }
+                ControlFlow::Continue(())
             })
         });
         let stopped = |error| flashsale_streaming::Error::Stopped(format!("the pass ended early: {error}"));
@@ -54,7 +59,7 @@ impl Ledger {
 }
 
 /// Waits for a schema that is asked for, on a thread where that holds nobody up.
-fn decode<T: Event>(decoder: &Decoder<T>, payload: &[u8]) -> Result<T, DecodeError> {
+pub(crate) fn decode<T: Event>(decoder: &Decoder<T>, payload: &[u8]) -> Result<T, DecodeError> {
     for _ in 0..SCHEMA_LOOKS {
         match decoder.decode(payload) {
             Err(error) if !error.is_data_error() => std::thread::sleep(SCHEMA_PAUSE),

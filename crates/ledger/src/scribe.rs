@@ -5,7 +5,10 @@ use std::sync::Arc;
 use flashsale_core::{Micros, SaleId, SaleStatus, Sku, decision::Change};
 use flashsale_schemas::{
     EncodeError, Encoder, Event, Topic,
-    events::{ChangeKind, PurchaseDecision, Reconciliation, SaleEvent, SaleStatusRecord, event_id},
+    events::{
+        ChangeKind, ConsumerControl, ConsumerPositions, OperatorAct, PurchaseDecision, Reconciliation, SaleEvent,
+        SaleStatusRecord, event_id,
+    },
 };
 use flashsale_streaming::{Delivery, NotDelivered, Producer};
 
@@ -97,8 +100,32 @@ impl Ledger {
 
     /// Writes what a comparison of the stores found.
     pub async fn publish_reconciliation(&self, found: &Reconciliation) -> Result<(), NotDelivered> {
+        self.publish(&self.encoders.reconciliation, &found.sku, found).await
+    }
+
+    /// Writes an order to a consumer, which counts from now on.
+    pub async fn publish_order(&self, order: &ConsumerControl) -> Result<(), NotDelivered> {
+        self.publish(&self.encoders.control, &order.consumer, order).await
+    }
+
+    /// Writes how far a consumer has come.
+    pub async fn publish_positions(&self, positions: &ConsumerPositions) -> Result<(), NotDelivered> {
+        self.publish(&self.encoders.positions, &positions.consumer, positions).await
+    }
+
+    /// Writes what an operator did; all of it, or an error.
+    pub async fn publish_acts(&self, acts: &[OperatorAct]) -> Result<(), NotDelivered> {
         let delivery = Delivery::begin();
-        self.send(&delivery, &self.encoders.reconciliation, found.sku.as_bytes(), found);
+        for act in acts {
+            self.send(&delivery, &self.encoders.act, act.target.as_bytes(), act);
+        }
+        delivery.seal();
+        delivery.wait().await
+    }
+
+    async fn publish<T: Event>(&self, encoder: &Encoder<T>, key: &str, event: &T) -> Result<(), NotDelivered> {
+        let delivery = Delivery::begin();
+        self.send(&delivery, encoder, key.as_bytes(), event);
         delivery.seal();
         delivery.wait().await
     }

@@ -25,12 +25,12 @@ use rdkafka::{
 };
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
-    oneshot,
+    oneshot, watch,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, ConsumerConfig, Control, Error, Partition, Record, Source, SourceEvent, metrics,
+    Config, ConsumerConfig, Control, Error, Hold, Partition, Position, Record, Source, SourceEvent, metrics,
     view::{owned, partition_list},
     watchdog::{SILENT_MAX, Watchdog},
 };
@@ -49,6 +49,9 @@ const RESUME_MAX: Duration = Duration::from_secs(240);
 /// How long one look at a partition's end may take.
 const WATERMARKS_MAX: Duration = Duration::from_secs(5);
 
+/// How long the client may take to go back to a record of a held partition.
+const SEEK_MAX: Duration = Duration::from_secs(2);
+
 /// How long the watchdog's look at a partition's end may hold up the polling.
 const STALL_LOOK_MAX: Duration = Duration::from_secs(2);
 
@@ -60,8 +63,14 @@ struct Shared {
     /// Read but not yet handed over, because the pipeline is behind.
     waiting: Mutex<Vec<Record>>,
     stop: CancellationToken,
-    /// Whether the partitions are paused. The client remembers that of a partition also while others own it.
-    paused: AtomicBool,
+    /// Whether the pipeline is behind, so that nothing more is fetched.
+    behind: AtomicBool,
+    /// What an operator ordered.
+    hold: watch::Receiver<Hold>,
+    /// Partitions of ours that are held by that order. The client remembers a pause also while others own the
+    /// partition.
+    held: Mutex<HashSet<Partition>>,
+    group: String,
     /// Why the callbacks stopped the source.
     reason: Mutex<Option<String>>,
     /// Where reading began, of partitions that have yielded nothing yet.
@@ -135,12 +144,15 @@ impl Context {
                 tracing::error!(%error, %partition, "start offset");
             }
         }
-        let paused = self.shared.paused.load(Ordering::Relaxed);
-        let assigned = consumer.incremental_assign(&begin);
-        let result = assigned.and_then(|()| if paused { consumer.pause(&begin) } else { consumer.resume(&begin) });
-        if let Err(error) = result {
+        if let Err(error) = consumer.incremental_assign(&begin) {
             tracing::error!(%error, "assign");
         }
+        let hold = self.shared.hold.borrow().clone();
+        let held = |partition: &&Partition| hold.first_unread(partition.number) == Some(i64::MIN);
+        let (held, free): (Vec<_>, Vec<_>) = partitions.iter().partition(held);
+        lock(&self.shared.held).extend(held.iter().map(|partition| (*partition).clone()));
+        set_paused(consumer, &held, true);
+        set_paused(consumer, &free, self.shared.behind.load(Ordering::Relaxed));
     }
 
     fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
@@ -148,6 +160,7 @@ impl Context {
         tracing::info!(partitions = partitions.len(), "partitions revoked");
         let gone: HashSet<&Partition> = partitions.iter().collect();
         lock(&self.shared.waiting).retain(|record| !gone.contains(&record.position.partition));
+        lock(&self.shared.held).retain(|partition| !gone.contains(partition));
         if let Some(done) = self.ask(|reply| Control::Revoked(partitions.clone(), reply), self.drain_timeout) {
             lock(&self.shared.to_commit).extend(done);
         }
@@ -202,6 +215,7 @@ fn poll_until_stopped(consumer: &BaseConsumer<Context>, shared: &Shared, data: &
     let mut behind_since: Option<Instant> = None;
     let mut topics = HashSet::new();
     let mut watchdog = Watchdog::default();
+    let mut hold = Hold::Nothing;
     while !shared.stop.is_cancelled() {
         commit(consumer, shared, CommitMode::Async);
         let waiting = std::mem::take(&mut *lock(&shared.waiting));
@@ -212,6 +226,11 @@ fn poll_until_stopped(consumer: &BaseConsumer<Context>, shared: &Shared, data: &
                 Err(TrySendError::Closed(_)) => return Error::Stopped("the pipeline is gone".into()),
             }
         }
+        let ordered = shared.hold.borrow().clone();
+        if ordered != hold {
+            hold = ordered;
+            obey(consumer, shared, &hold);
+        }
         let behind = !lock(&shared.waiting).is_empty();
         let since = behind.then(|| *behind_since.get_or_insert_with(Instant::now));
         behind_since = since;
@@ -219,15 +238,23 @@ fn poll_until_stopped(consumer: &BaseConsumer<Context>, shared: &Shared, data: &
             std::thread::sleep(Duration::from_millis(1));
             continue;
         }
-        if shared.paused.swap(behind, Ordering::Relaxed) != behind {
-            set_paused(consumer, behind);
+        if shared.behind.swap(behind, Ordering::Relaxed) != behind {
+            set_paused(consumer, &free(consumer, shared).iter().collect::<Vec<_>>(), behind);
         }
         let mut wait = POLL;
         let room = if behind { 1 } else { CHUNK_MAX };
         for _ in 0..room {
             match consumer.poll(wait) {
                 None => break,
-                Some(Ok(message)) => lock(&shared.waiting).push(owned(&message, &mut topics)),
+                Some(Ok(message)) => {
+                    let record = owned(&message, &mut topics);
+                    let first_unread = hold.first_unread(record.position.partition.number);
+                    if first_unread.is_some_and(|first| record.position.offset >= first) {
+                        put_back(consumer, shared, &record.position);
+                    } else {
+                        lock(&shared.waiting).push(record);
+                    }
+                }
                 Some(Err(error)) => tracing::warn!(%error, "kafka consumer"),
             }
             wait = Duration::ZERO;
@@ -246,6 +273,40 @@ fn poll_until_stopped(consumer: &BaseConsumer<Context>, shared: &Shared, data: &
     Error::Stopped(lock(&shared.reason).take().unwrap_or_else(|| "closed".into()))
 }
 
+/// Takes up a new order: what it holds is paused, what it lets go is read on.
+fn obey(consumer: &BaseConsumer<Context>, shared: &Shared, hold: &Hold) {
+    let assigned = consumer.assignment().map(|list| partitions_of(&list)).unwrap_or_default();
+    let mut held = lock(&shared.held);
+    let is_held = |partition: &Partition| hold.first_unread(partition.number) == Some(i64::MIN);
+    let (stop, go): (Vec<_>, Vec<_>) = assigned.iter().partition(|partition| is_held(partition));
+    let stop: Vec<&Partition> = stop.into_iter().filter(|partition| held.insert((*partition).clone())).collect();
+    let go: Vec<&Partition> = go.into_iter().filter(|partition| held.remove(*partition)).collect();
+    drop(held);
+    tracing::info!(group = shared.group, ?hold, held = stop.len(), let_go = go.len(), "an operator's order");
+    set_paused(consumer, &stop, true);
+    set_paused(consumer, &go, shared.behind.load(Ordering::Relaxed));
+    metrics::held(&shared.group, *hold != Hold::Nothing);
+}
+
+/// A record that an order forbids to read: its partition is held, and begins with it once it is let go.
+fn put_back(consumer: &BaseConsumer<Context>, shared: &Shared, position: &Position) {
+    let Position { partition, offset } = position;
+    if lock(&shared.held).insert(partition.clone()) {
+        set_paused(consumer, &[partition], true);
+    }
+    if let Err(error) = consumer.seek(&partition.topic, partition.number, Offset::Offset(*offset), SEEK_MAX) {
+        // It would be left out.
+        shared.stop_because(format!("cannot go back to {position}: {error}"));
+    }
+}
+
+/// Our partitions that no order holds.
+fn free(consumer: &BaseConsumer<Context>, shared: &Shared) -> Vec<Partition> {
+    let held = lock(&shared.held);
+    let assigned = consumer.assignment().map(|list| partitions_of(&list)).unwrap_or_default();
+    assigned.into_iter().filter(|partition| !held.contains(partition)).collect()
+}
+
 /// Says so when a partition has records and yields none.
 fn stalled(consumer: &BaseConsumer<Context>, shared: &Shared, watchdog: &mut Watchdog) -> Option<String> {
     let now = Instant::now();
@@ -255,6 +316,9 @@ fn stalled(consumer: &BaseConsumer<Context>, shared: &Shared, watchdog: &mut Wat
     let mut positions = HashMap::new();
     for element in consumer.position().ok()?.elements() {
         let partition = Partition { topic: element.topic().into(), number: element.partition() };
+        if lock(&shared.held).contains(&partition) {
+            continue;
+        }
         let next = match element.offset() {
             Offset::Offset(next) => next,
             // Where it begins only the broker knows: nothing can be said of it yet.
@@ -278,9 +342,15 @@ fn stalled(consumer: &BaseConsumer<Context>, shared: &Shared, watchdog: &mut Wat
     }
 }
 
-fn set_paused(consumer: &BaseConsumer<Context>, paused: bool) {
-    let result =
-        consumer.assignment().and_then(|all| if paused { consumer.pause(&all) } else { consumer.resume(&all) });
+fn set_paused(consumer: &BaseConsumer<Context>, partitions: &[&Partition], paused: bool) {
+    if partitions.is_empty() {
+        return;
+    }
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        list.add_partition(&partition.topic, partition.number);
+    }
+    let result = if paused { consumer.pause(&list) } else { consumer.resume(&list) };
     if let Err(error) = result {
         tracing::warn!(%error, paused, "pause or resume");
     }
@@ -304,14 +374,17 @@ impl fmt::Debug for KafkaSource {
 }
 
 impl KafkaSource {
-    /// Joins the group; the connection is made in the background.
-    pub fn start(config: &Config, consumer: &ConsumerConfig) -> Result<Self, Error> {
+    /// Joins the group; the connection is made in the background. What `hold` holds is not read.
+    pub fn start(config: &Config, consumer: &ConsumerConfig, hold: watch::Receiver<Hold>) -> Result<Self, Error> {
         consumer.check()?;
         let shared = Arc::new(Shared {
             to_commit: Mutex::default(),
             waiting: Mutex::default(),
             stop: CancellationToken::new(),
-            paused: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
+            hold,
+            held: Mutex::default(),
+            group: consumer.group.clone(),
             reason: Mutex::default(),
             began: Mutex::default(),
         });

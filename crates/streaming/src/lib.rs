@@ -3,18 +3,20 @@
 //! * [`Producer`] writes; one [`Delivery`] acknowledges a whole batch.
 //! * [`Pipeline`] reads as a member of a group: source → stage → batch → write → commit, with the four
 //!   [`Outcome`]s.
-//! * [`scan`] passes once over a topic, as fast as it can.
+//! * [`scan`] passes once over a stretch of a topic, as fast as it can.
 //! * [`View`] reads whole topics without a group, to keep a table in memory.
-//! * [`Admin`] creates topics.
+//! * [`Admin`] creates topics, [`topics`] looks at them, an [`Observer`] at groups.
 //!
 //! Point of no return of a pipeline: [`Sink::write`]. What was read but not written may be dropped at
 //! any time, since offsets are committed only after it; what it does must be safe to repeat.
 
 mod admin;
+mod assignment;
 mod breaker;
 mod config;
 mod dead_letter;
-mod group_offsets;
+mod groups;
+mod hold;
 mod kafka_source;
 mod local;
 mod metrics;
@@ -26,7 +28,7 @@ mod scan;
 mod sink;
 mod source;
 mod stage;
-mod topic_settings;
+mod topics;
 mod view;
 mod watchdog;
 
@@ -34,7 +36,8 @@ pub use admin::{Admin, TopicSpec};
 pub use breaker::jittered;
 pub use config::{Config, ConsumerConfig};
 pub use dead_letter::DeadLetters;
-pub use group_offsets::rewind_group;
+pub use groups::{Ends, Group, Member, Observer};
+pub use hold::Hold;
 pub use kafka_source::KafkaSource;
 pub use local::{Conductor, LocalLog, LocalSource};
 pub use metrics::describe as describe_metrics;
@@ -42,11 +45,14 @@ pub use pipeline::{Pipeline, PipelineConfig};
 pub use producer::{Delivery, NotDelivered, Producer, ProducerConfig};
 pub use record::{Header, Partition, Position, Record};
 pub use redrive::{RedriveError, redrive};
-pub use scan::{From as ScanFrom, Offsets as ScanOffsets, Progress as ScanProgress, Scanned, partitions, scan};
+pub use scan::{
+    From as ScanFrom, Offsets as ScanOffsets, Progress as ScanProgress, Ranges as ScanRanges, Scanned,
+    Until as ScanUntil, partitions, read_all, resolve, scan,
+};
 pub use sink::{Batch, Counts, Entry, Sink, Span, WriteError, Written};
 pub use source::{Control, Source, SourceEvent};
 pub use stage::{Outcome, Rejection};
-pub use topic_settings::replace_settings;
+pub use topics::{TopicState, replace_settings, topics};
 pub use view::{View, ViewConfig};
 
 /// What can go wrong with the log.

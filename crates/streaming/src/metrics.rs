@@ -11,6 +11,7 @@ use crate::{
 const RECORDS: &str = "flashsale_consumer_records_total";
 const FAILURES: &str = "flashsale_consumer_failures_total";
 const PAUSED: &str = "flashsale_consumer_paused";
+const HELD: &str = "flashsale_consumer_held";
 const BREAKER: &str = "flashsale_consumer_breaker_state";
 const UNACCOUNTED: &str = "flashsale_consumer_unaccounted_records";
 const STALLED: &str = "flashsale_consumer_stalled_total";
@@ -24,6 +25,7 @@ pub fn describe() {
     );
     describe_counter!(FAILURES, "Failed tries of a consumer to go on, by step");
     describe_gauge!(PAUSED, "1 while a consumer waits for its infrastructure");
+    describe_gauge!(HELD, "1 while an operator's order holds partitions of a consumer group");
     describe_gauge!(BREAKER, "Breaker of a consumer: 0 closed, 1 open, 2 half-open");
     describe_gauge!(
         UNACCOUNTED,
@@ -67,6 +69,10 @@ pub(crate) fn accounted(consumer: &str, partition: &Partition, span: &Span, coun
 
 pub(crate) fn stalled() {
     counter!(STALLED).increment(1);
+}
+
+pub(crate) fn held(group: &str, held: bool) {
+    gauge!(HELD, "consumer" => group.to_owned()).set(if held { 1.0 } else { 0.0 });
 }
 
 pub(crate) fn breaker(consumer: &str, state: State) {

@@ -21,7 +21,7 @@ use rdkafka::{
 };
 use tokio::sync::Notify;
 
-use crate::{Config, Error, Header, metrics};
+use crate::{Config, Error, Header, Record, metrics};
 
 /// A broker that does not answer a request in this time gets it again.
 const REQUEST_MAX: Duration = Duration::from_secs(5);
@@ -162,8 +162,27 @@ impl Producer {
 
     /// Queues one record as part of `delivery`. When that fails the delivery fails.
     pub fn send(&self, delivery: &Arc<Delivery>, topic: &str, key: &[u8], payload: Option<&[u8]>, headers: &[Header]) {
+        self.queue(delivery, BaseRecord::with_opaque_to(topic, delivery.clone()).key(key), payload, headers);
+    }
+
+    /// As [`Producer::send`], for a copy of a record: with or without a key, to a partition of its own choice, and
+    /// with the time when it was written first.
+    pub fn send_copy(&self, delivery: &Arc<Delivery>, topic: &str, partition: Option<i32>, record: &Record) {
+        let mut copy = BaseRecord::with_opaque_to(topic, delivery.clone());
+        copy.key = record.key.as_deref();
+        copy.partition = partition;
+        copy.timestamp = Some(record.timestamp_ms).filter(|millis| *millis > 0);
+        self.queue(delivery, copy, record.payload.as_deref(), &record.headers);
+    }
+
+    fn queue<'a>(
+        &self,
+        delivery: &Arc<Delivery>,
+        mut record: BaseRecord<'a, [u8], [u8], Arc<Delivery>>,
+        payload: Option<&'a [u8]>,
+        headers: &[Header],
+    ) {
         delivery.left.fetch_add(1, Ordering::AcqRel);
-        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, delivery.clone()).key(key);
         if let Some(payload) = payload {
             record = record.payload(payload);
         }
@@ -175,7 +194,7 @@ impl Producer {
         }
         if let Err((error, record)) = self.inner.send(record) {
             metrics::produce_refused();
-            tracing::debug!(%error, topic, "record not queued");
+            tracing::debug!(%error, topic = record.topic, "record not queued");
             record.delivery_opaque.finish_one(false);
         }
     }

@@ -68,6 +68,24 @@ impl fmt::Debug for View {
 impl View {
     /// Calls `apply` with every record, in order within a partition, on a thread of its own.
     pub fn start(config: &Config, view: ViewConfig, apply: impl FnMut(Record) + Send + 'static) -> Result<Self, Error> {
+        Self::begin(config, view, Offset::Beginning, apply)
+    }
+
+    /// As [`View::start`], with the records that come from now on.
+    pub fn follow(
+        config: &Config,
+        view: ViewConfig,
+        apply: impl FnMut(Record) + Send + 'static,
+    ) -> Result<Self, Error> {
+        Self::begin(config, view, Offset::End, apply)
+    }
+
+    fn begin(
+        config: &Config,
+        view: ViewConfig,
+        from: Offset,
+        apply: impl FnMut(Record) + Send + 'static,
+    ) -> Result<Self, Error> {
         let mut client = config.client();
         client
             .set("group.id", format!("flashsale-view-{}", view.name))
@@ -84,7 +102,7 @@ impl View {
             .name(format!("view-{}", view.name))
             .spawn({
                 let stop = stop.clone();
-                move || follow(&consumer, &view.topics, &stop, &caught_up_tx, apply)
+                move || read_on(&consumer, (&view.topics, from), &stop, &caught_up_tx, apply)
             })
             .map_err(|error| Error::Stopped(format!("no thread to poll on: {error}")))?;
         Ok(Self { caught_up, stop, thread: Some(thread) })
@@ -112,9 +130,9 @@ impl Drop for View {
     }
 }
 
-fn follow(
+fn read_on(
     consumer: &Client,
-    topics: &[String],
+    (topics, from): (&[String], Offset),
     stop: &CancellationToken,
     caught_up: &watch::Sender<bool>,
     mut apply: impl FnMut(Record),
@@ -122,7 +140,7 @@ fn follow(
     let mut tries = 0;
     let mut behind = loop {
         tries += 1;
-        match assign_all(consumer, topics) {
+        match assign_all(consumer, topics, from) {
             Ok(partitions) => break partitions,
             Err(error) if stop.is_cancelled() => return tracing::debug!(%error, "view stopped"),
             Err(error) => {
@@ -162,8 +180,8 @@ fn position(consumer: &Client, topic: &str, partition: i32) -> i64 {
 
 type Ends = HashMap<(String, i32), i64>;
 
-/// Assigns every partition from its beginning; returns where each that is not empty ends now.
-fn assign_all(consumer: &Client, topics: &[String]) -> Result<Ends, KafkaError> {
+/// Assigns every partition; returns where each that is not empty ends now.
+fn assign_all(consumer: &Client, topics: &[String], from: Offset) -> Result<Ends, KafkaError> {
     let timeout = Duration::from_secs(5);
     let mut list = TopicPartitionList::new();
     let mut ends = Ends::new();
@@ -175,8 +193,8 @@ fn assign_all(consumer: &Client, topics: &[String]) -> Result<Ends, KafkaError> 
         }
         for partition in partitions {
             let (low, high) = consumer.fetch_watermarks(topic, partition.id(), timeout)?;
-            list.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
-            if high > low {
+            list.add_partition_offset(topic, partition.id(), from)?;
+            if high > low && from == Offset::Beginning {
                 ends.insert((topic.clone(), partition.id()), high);
             }
         }

@@ -188,7 +188,7 @@ async fn a_schema_of_another_topic_is_a_data_error() {
     let record = Encoder::new(5).encode(&control()).unwrap();
     let decoder = Decoder::<PurchaseDecision>::new(1, Registry::builtin());
     assert!(matches!(decoder.decode(&record), Err(DecodeError::Datum { id: 5, .. })));
-    assert!(matches!(decoder.decode(&[0, 0, 0, 0, 6]), Err(DecodeError::UnknownSchema(6))));
+    assert!(matches!(decoder.decode(&[0, 0, 0, 0, 99]), Err(DecodeError::UnknownSchema(99))));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use flashsale_ledger::Ledger;
+use flashsale_ledger::{Ledger, Orders};
 use flashsale_schemas::{Topic, events::PurchaseDecision};
 use flashsale_sql::Store;
 use flashsale_streaming::{ConsumerConfig, KafkaSource, Pipeline, PipelineConfig, jittered};
@@ -70,10 +70,11 @@ impl Service {
 
     /// Runs until `shutdown`; outages are waited out.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let orders = self.ledger.orders(&self.config.group).await?;
         let mut wait = RESTART_MIN;
         loop {
             let began = Instant::now();
-            let error = match self.consume(&shutdown).await {
+            let error = match self.consume(&orders, &shutdown).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => error,
@@ -89,12 +90,16 @@ impl Service {
         }
     }
 
-    async fn consume(&self, shutdown: &CancellationToken) -> Result<(), Error> {
+    async fn consume(&self, orders: &Orders, shutdown: &CancellationToken) -> Result<(), Error> {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = orders.known() => {}
+        }
         let Config { group, instance, batch_max, linger, answer_timeout } = &self.config;
         let decoder = self.ledger.decoder::<PurchaseDecision>().await?;
         let mut consumer = ConsumerConfig::new(group, [self.ledger.topic(Topic::PurchaseDecisions).to_owned()]);
         consumer.instance.clone_from(instance);
-        let source = KafkaSource::start(self.ledger.streaming(), &consumer)?;
+        let source = KafkaSource::start(self.ledger.streaming(), &consumer, orders.hold())?;
         let sink = PostgresSink::new(self.store.clone(), group, *answer_timeout).telling(self.joined.clone());
         let pipeline = PipelineConfig { batch_max: *batch_max, linger: *linger, ..PipelineConfig::new(NAME) };
         let dead_letters = self.ledger.dead_letters(NAME);

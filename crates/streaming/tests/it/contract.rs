@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use flashsale_streaming::{
-    Admin, Conductor, Config, ConsumerConfig, DeadLetters, Delivery, KafkaSource, LocalLog, LocalSource, Partition,
-    Pipeline, PipelineConfig, Producer, ProducerConfig, Source, TopicSpec,
+    Admin, Conductor, Config, ConsumerConfig, DeadLetters, Delivery, Hold, KafkaSource, LocalLog, LocalSource,
+    Partition, Pipeline, PipelineConfig, Producer, ProducerConfig, Source, TopicSpec,
 };
 use flashsale_testkit::{unique, wait_until};
 use tokio::task::JoinHandle;
@@ -73,7 +73,7 @@ impl Log for Live {
 
     async fn join(&self) -> KafkaSource {
         let consumer = ConsumerConfig::new(format!("{}-group", self.topic), [self.topic.clone()]);
-        KafkaSource::start(&self.config, &consumer).unwrap()
+        KafkaSource::start(&self.config, &consumer, Hold::never()).unwrap()
     }
 }
 

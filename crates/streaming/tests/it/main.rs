@@ -3,5 +3,6 @@
 
 mod contract;
 mod group;
+mod hold;
 mod memory;
 mod producer;
