@@ -7,6 +7,7 @@ WITH counted AS (
 )
 UPDATE consumer_offsets o
 SET next_offset = greatest(o.next_offset, read.next_offset),
+    counted_to = greatest(o.counted_to, read.next_offset),
     consumed = o.consumed + read.consumed,
     applied = o.applied + read.applied,
     duplicate = o.duplicate + read.duplicate,

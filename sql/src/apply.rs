@@ -4,7 +4,7 @@
 //! are locked first, and what lies before them is left out: another writer did it, or this one before it lost
 //! its connection. So a stopped instance that wakes up late (a zombie) adds nothing a second time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use flashsale_core::{Micros, SaleId, Sku, invariants::Sold};
 use sqlx::{Postgres, Transaction};
@@ -61,7 +61,7 @@ pub struct Read<'a> {
 }
 
 /// A record to apply.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Entry<'a> {
     /// Index of its partition in [`Apply::reads`].
     pub read: usize,
@@ -69,6 +69,9 @@ pub struct Entry<'a> {
     pub offset: i64,
     /// What it says.
     pub decided: &'a Decided,
+    /// Of a record that was a dead letter and sent again: where it stood first, so that it counts once however
+    /// often it is sent.
+    pub origin: Option<String>,
 }
 
 /// A batch.
@@ -131,20 +134,26 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Leaves out what lies before `stored`, the next offsets by partition.
-    fn new(batch: &Apply<'a>, stored: &[i64]) -> Self {
+    /// Leaves out what lies before `places`, refusals that were counted before, and sent-again ones that are not
+    /// `fresh`.
+    fn new(batch: &'a Apply<'a>, places: &[Place], mut fresh: HashSet<String>) -> Self {
         let mut plan = Self { results: vec![(0, 0); batch.reads.len()], ..Self::default() };
         for (index, entry) in batch.entries.iter().enumerate() {
             let read = entry.read;
-            if entry.offset < stored[read] {
+            if entry.offset < places[read].next {
                 plan.results[read].1 += 1;
                 continue;
             }
             match entry.decided {
                 Decided::Sold { sku, unit } => plan.new.push(New { entry: index, read, sku, unit }),
                 Decided::Refused { sale_id, answer, decided_at } => {
-                    plan.count(sale_id, *decided_at, *answer);
-                    plan.results[read].0 += 1;
+                    let is_new = entry.origin.as_ref().is_none_or(|origin| fresh.remove(origin));
+                    if entry.offset >= places[read].counted && is_new {
+                        plan.count(sale_id, *decided_at, *answer);
+                        plan.results[read].0 += 1;
+                    } else {
+                        plan.results[read].1 += 1;
+                    }
                 }
             }
         }
@@ -221,8 +230,9 @@ impl Store {
         batch: &Apply<'_>,
     ) -> Result<(Transaction<'static, Postgres>, Applied), Error> {
         let mut transaction = self.pool.begin().await.map_err(Error::at("beginning a batch"))?;
-        let stored = lock(&mut transaction, consumer, &batch.reads).await?;
-        let mut plan = Plan::new(batch, &stored);
+        let places = lock(&mut transaction, consumer, &batch.reads).await?;
+        let fresh = note_redriven(&mut transaction, batch, &places).await?;
+        let mut plan = Plan::new(batch, &places, fresh);
         let conflicts = insert(&mut transaction, &mut plan).await?;
         if !conflicts.is_empty() {
             return Ok((transaction, Applied::Conflicts(conflicts)));
@@ -232,15 +242,46 @@ impl Store {
     }
 }
 
+/// How far a consumer got in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The first offset that is not done.
+    pub(crate) next: i64,
+    /// The first offset of which refusals were never counted; ahead of `next` once the consumer was put back.
+    pub(crate) counted: i64,
+}
+
+/// Notes the refusals of a batch that were sent again; returns the origins of those that were never counted.
+async fn note_redriven(
+    transaction: &mut Transaction<'static, Postgres>,
+    batch: &Apply<'_>,
+    places: &[Place],
+) -> Result<HashSet<String>, Error> {
+    let redriven = batch
+        .entries
+        .iter()
+        .filter(|entry| entry.offset >= places[entry.read].counted && matches!(entry.decided, Decided::Refused { .. }));
+    let origins: Vec<&str> = redriven.filter_map(|entry| entry.origin.as_deref()).collect();
+    if origins.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let fresh: Vec<String> = sqlx::query_scalar(include_str!("../queries/redriven_insert.sql"))
+        .bind(&origins[..])
+        .fetch_all(&mut **transaction)
+        .await
+        .map_err(Error::at("noting what was sent again"))?;
+    Ok(fresh.into_iter().collect())
+}
+
 /// Locks the offsets of the partitions, which are created on first sight, and returns them in order.
 pub(crate) async fn lock(
     transaction: &mut Transaction<'static, Postgres>,
     consumer: &str,
     reads: &[Read<'_>],
-) -> Result<Vec<i64>, Error> {
+) -> Result<Vec<Place>, Error> {
     let (topics, numbers): (Vec<&str>, Vec<i32>) = reads.iter().map(|read| (read.topic, read.partition)).unzip();
     for created in [false, true] {
-        let locked: Vec<(i64, i64)> = sqlx::query_as(include_str!("../queries/offsets_lock.sql"))
+        let locked: Vec<(i64, i64, i64)> = sqlx::query_as(include_str!("../queries/offsets_lock.sql"))
             .bind(consumer)
             .bind(&topics[..])
             .bind(&numbers[..])
@@ -250,7 +291,7 @@ pub(crate) async fn lock(
         if locked.len() == reads.len() {
             let mut by_place = locked;
             by_place.sort_unstable();
-            return Ok(by_place.into_iter().map(|(_, next_offset)| next_offset).collect());
+            return Ok(by_place.into_iter().map(|(_, next, counted)| Place { next, counted }).collect());
         }
         if !created {
             sqlx::query(include_str!("../queries/offsets_create.sql"))

@@ -36,6 +36,20 @@ impl FromRow<'_, PgRow> for Offset {
 }
 
 impl Store {
+    /// Puts `consumer` elsewhere: topic, partition and the first offset to be done. It must not run meanwhile. What it
+    /// goes over again has no effect; what it leaves out is not written.
+    pub async fn set_offsets(&self, consumer: &str, next: &[(&str, i32, i64)]) -> Result<(), Error> {
+        sqlx::query(include_str!("../queries/offsets_set.sql"))
+            .bind(consumer)
+            .bind(next.iter().map(|(topic, ..)| *topic).collect::<Vec<_>>())
+            .bind(next.iter().map(|(_, partition, _)| *partition).collect::<Vec<_>>())
+            .bind(next.iter().map(|(.., offset)| *offset).collect::<Vec<_>>())
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(Error::at("putting a consumer elsewhere"))
+    }
+
     /// How far `consumer` got in these partitions (topic and number); those it never wrote are absent.
     pub async fn offsets(&self, consumer: &str, partitions: &[(&str, i32)]) -> Result<Vec<Offset>, Error> {
         let (topics, numbers): (Vec<&str>, Vec<i32>) = partitions.iter().copied().unzip();

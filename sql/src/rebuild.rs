@@ -28,13 +28,15 @@ impl Store {
             .iter()
             .map(|partition| Read { topic, partition: *partition, next: 0, consumed: 0, rejected: 0, skipped: 0 })
             .collect();
-        let offsets = apply::lock(&mut transaction, consumer, &reads).await?;
+        let places = apply::lock(&mut transaction, consumer, &reads).await?;
+        let offsets = places.iter().map(|place| place.next.max(place.counted)).collect();
         Ok(Held { transaction, offsets })
     }
 }
 
 impl Held {
-    /// The next offset of each partition, in the order in which they were named.
+    /// Up to where each partition was ever written, in the order in which they were named. A consumer that was put
+    /// back goes over some of it again, without effect.
     pub fn offsets(&self) -> &[i64] {
         &self.offsets
     }

@@ -26,7 +26,10 @@ impl DeadLetters {
     }
 }
 
-fn header(record: &Record, name: &str) -> Option<String> {
+/// Header of a letter: where the record stood first, however often it was sent again.
+pub(crate) const ORIGIN: &str = "dlq.origin";
+
+pub(crate) fn header(record: &Record, name: &str) -> Option<String> {
     let (_, value) = record.headers.iter().find(|(known, _)| known == name)?;
     String::from_utf8(value.clone()).ok()
 }
@@ -36,6 +39,7 @@ pub(crate) fn headers(record: &Record, rejection: &Rejection, consumer: &str) ->
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis()).to_string();
     let attempts: u32 = header(record, "dlq.attempts").and_then(|n| n.parse().ok()).unwrap_or(0);
     let first_seen = header(record, "dlq.first_seen_ms").unwrap_or_else(|| now.clone());
+    let origin = header(record, ORIGIN).unwrap_or_else(|| record.position.to_string());
     let ours = [
         ("dlq.topic", record.position.partition.topic.to_string()),
         ("dlq.partition", record.position.partition.number.to_string()),
@@ -46,6 +50,7 @@ pub(crate) fn headers(record: &Record, rejection: &Rejection, consumer: &str) ->
         ("dlq.first_seen_ms", first_seen),
         ("dlq.last_seen_ms", now),
         ("dlq.consumer", consumer.to_owned()),
+        (ORIGIN, origin),
     ];
     let theirs = record.headers.iter().filter(|(name, _)| !name.starts_with("dlq.")).cloned();
     theirs.chain(ours.map(|(name, value)| (name.to_owned(), value.into_bytes()))).collect()
@@ -85,6 +90,9 @@ mod tests {
         record.headers = headers(&record, &rejection, "sink-postgres");
         assert_eq!(header(&record, "dlq.attempts").as_deref(), Some("2"));
         assert_eq!(header(&record, "dlq.first_seen_ms"), first_seen);
-        assert_eq!(record.headers.len(), 10, "nothing twice");
+        assert_eq!(record.headers.len(), 11, "nothing twice");
+        record.position.offset = 99;
+        record.headers = headers(&record, &rejection, "sink-postgres");
+        assert_eq!(header(&record, ORIGIN).as_deref(), Some("t[3]@77"), "where it stood first");
     }
 }

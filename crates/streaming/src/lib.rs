@@ -44,7 +44,7 @@ pub use metrics::describe as describe_metrics;
 pub use pipeline::{Pipeline, PipelineConfig};
 pub use producer::{Delivery, NotDelivered, Producer, ProducerConfig};
 pub use record::{Header, Partition, Position, Record};
-pub use redrive::{RedriveError, redrive};
+pub use redrive::{RedriveError, redrive, redriven_from};
 pub use scan::{
     From as ScanFrom, Offsets as ScanOffsets, Progress as ScanProgress, Ranges as ScanRanges, Scanned,
     Until as ScanUntil, partitions, read_all, resolve, scan,

@@ -2,12 +2,23 @@
 
 use std::time::SystemTime;
 
-use crate::{Header, NotDelivered, Position, Producer, Record};
+use crate::{
+    Header, NotDelivered, Position, Producer, Record,
+    dead_letter::{ORIGIN, header},
+};
 
 /// Header of a record that was sent again: when, in milliseconds since 1970.
 const REDRIVEN_AT: &str = "dlq.redriven_at_ms";
 /// Header of a letter: the topic that the record was read from.
 const TOPIC: &str = "dlq.topic";
+
+/// Of a record that was a dead letter and sent again: where it stood first.
+pub fn redriven_from(record: &Record) -> Option<String> {
+    if record.headers.is_empty() {
+        return None;
+    }
+    header(record, REDRIVEN_AT).and_then(|_| header(record, ORIGIN))
+}
 
 /// Why a letter was not sent again.
 #[derive(Debug, thiserror::Error)]

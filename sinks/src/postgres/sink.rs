@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use flashsale_core::Micros;
 use flashsale_sql::{Applied, Apply, Conflict, Decided, Entry, Error, Fault, Read, Store};
-use flashsale_streaming::{Batch, Counts, Partition, Rejection, Sink, WriteError, Written};
+use flashsale_streaming::{Batch, Counts, Partition, Rejection, Sink, WriteError, Written, redriven_from};
 
 use crate::metrics;
 
@@ -117,7 +117,8 @@ fn request(batch: &Batch<Decided>) -> Result<Apply<'_>, WriteError> {
     let entries = batch.entries.iter().map(|entry| {
         let position = &entry.record.position;
         let read = *places.get(&position.partition).ok_or_else(|| format!("{position} was never read"))?;
-        Ok(Entry { read, offset: position.offset, decided: &entry.item })
+        let origin = redriven_from(&entry.record);
+        Ok(Entry { read, offset: position.offset, decided: &entry.item, origin })
     });
     let entries = entries.collect::<Result<_, String>>().map_err(WriteError::Fail)?;
     Ok(Apply { reads: reads.collect(), entries })

@@ -9,7 +9,10 @@ fn batch<'a>(partition: i32, first: i64, decided: &'a [Decided]) -> Apply<'a> {
     let next = first + i64::try_from(consumed).unwrap();
     Apply {
         reads: vec![Read { topic: "t", partition, next, consumed, rejected: 0, skipped: 0 }],
-        entries: (first..).zip(decided).map(|(offset, decided)| Entry { read: 0, offset, decided }).collect(),
+        entries: (first..)
+            .zip(decided)
+            .map(|(offset, decided)| Entry { read: 0, offset, decided, origin: None })
+            .collect(),
     }
 }
 
@@ -138,4 +141,37 @@ async fn f_21_a_value_that_no_column_takes_is_the_fault_of_the_data() {
     let error = store.apply("c", &batch(0, 0, &[sold(1, 1, "ann"), sold(1, 0, "bob")])).await.unwrap_err();
     assert_eq!(error.fault(), Fault::Data, "{}", error.chain());
     assert!(store.purchases(&sale(1)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn f_24_a_consumer_that_is_put_back_counts_nothing_twice() {
+    let store = store().await;
+    let decided = [sold(1, 1, "ann"), refused(Answer::SoldOut), refused(Answer::SoldOut)];
+    store.apply("c", &batch(0, 0, &decided)).await.unwrap();
+    store.set_offsets("c", &[("t", 0, 0)]).await.unwrap();
+    assert_eq!(store.apply("c", &batch(0, 0, &decided[..2])).await.unwrap(), Applied::Written(vec![(0, 2)]));
+    let more = [refused(Answer::SoldOut), refused(Answer::SoldOut), sold(1, 2, "bob")];
+    assert_eq!(store.apply("c", &batch(0, 2, &more)).await.unwrap(), Applied::Written(vec![(2, 1)]));
+    assert_eq!(counted(&store, &sale(1)).await, [(Answer::Accepted, 2), (Answer::SoldOut, 3)]);
+    assert_eq!(accounts(&store).await.0, 5);
+    // Forward, also in a partition that was never written.
+    store.set_offsets("c", &[("t", 0, 9), ("t", 1, 4)]).await.unwrap();
+    assert_eq!(accounts(&store).await.0, 9);
+    assert_eq!(store.offsets("c", &[("t", 1)]).await.unwrap()[0].next_offset, 4);
+}
+
+#[tokio::test]
+async fn f_25_a_refusal_that_is_sent_again_twice_counts_once() {
+    let store = store().await;
+    let decided = [refused(Answer::SoldOut), refused(Answer::SoldOut), refused(Answer::SoldOut)];
+    let mut again = batch(0, 0, &decided);
+    for (entry, origin) in again.entries.iter_mut().zip(["t[0]@7", "t[0]@7", "t[0]@8"]) {
+        entry.origin = Some(origin.to_owned());
+    }
+    assert_eq!(store.probe("c", &again).await.unwrap(), Applied::Written(vec![(2, 1)]));
+    assert_eq!(store.apply("c", &again).await.unwrap(), Applied::Written(vec![(2, 1)]));
+    let mut later = batch(0, 3, &decided[..1]);
+    later.entries[0].origin = Some("t[0]@8".to_owned());
+    assert_eq!(store.apply("c", &later).await.unwrap(), Applied::Written(vec![(0, 1)]));
+    assert_eq!(counted(&store, &sale(1)).await, [(Answer::SoldOut, 2)]);
 }

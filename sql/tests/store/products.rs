@@ -10,7 +10,10 @@ async fn sell(store: &Store, units: &[(u64, u64, &str)]) {
     let next = i64::try_from(consumed).unwrap();
     let batch = Apply {
         reads: vec![Read { topic: "t", partition: 0, next, consumed, rejected: 0, skipped: 0 }],
-        entries: (0..).zip(&decided).map(|(offset, decided)| Entry { read: 0, offset, decided }).collect(),
+        entries: (0..)
+            .zip(&decided)
+            .map(|(offset, decided)| Entry { read: 0, offset, decided, origin: None })
+            .collect(),
     };
     assert_eq!(store.apply("c", &batch).await.unwrap(), Applied::Written(vec![(consumed, 0)]));
 }
