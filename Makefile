@@ -2,11 +2,11 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-# Node, where setup had to fetch it; and where rustup puts cargo, for shells that have not been told yet.
+# Node and promtool, where setup had to fetch them; and where rustup puts cargo, for shells that have not been told yet.
 CACHE := $(or $(FLASHSALE_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flashsale)
-export PATH := $(CACHE)/node/bin:$(PATH):$(HOME)/.cargo/bin
+export PATH := $(CACHE)/node/bin:$(PATH):$(CACHE)/bin:$(HOME)/.cargo/bin
 
-.PHONY: help setup setup-tests up down reset build page test e2e screenshots lint fmt check drills bench
+.PHONY: help setup setup-tests up down reset build page test rules e2e screenshots lint fmt check drills bench
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,11 +40,15 @@ frontend/dist/index.html: frontend/node_modules/.package-lock.json frontend/inde
 		frontend/vite.config.ts $(shell find frontend/src frontend/public frontend/scripts)
 	cd frontend && npm run --silent build
 
-test: setup-tests page lint ## Set up, check and run all tests against real servers and a real browser
+test: setup-tests page lint rules ## Set up, check and run all tests against real servers and a real browser
 	cargo build --package flashsale --package flashsale-testkit
 	cd frontend && npm run --silent check && npm run --silent size
 	cargo run --quiet --package flashsale-testkit --bin with-servers -- cargo test --workspace --no-fail-fast
 	cd frontend && npm run --silent e2e
+
+rules: setup-tests ## Check and test the alerts
+	@promtool check rules deploy/prometheus/rules/*.yml
+	@promtool test rules deploy/prometheus/tests/*.yml
 
 e2e: setup-tests page ## Only the tests in a real browser
 	cargo build --package flashsale

@@ -1,6 +1,9 @@
 //! What can go wrong behind an answer.
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use flashsale_platform::ApiError;
 
 /// Seconds after which a caller may try again when a store was down.
@@ -21,6 +24,12 @@ pub(crate) enum Error {
     /// The log did not take what only it can tell.
     #[error("log")]
     Log(#[from] flashsale_streaming::NotDelivered),
+    /// An operator's request failed.
+    #[error("operations")]
+    Operations(#[source] flashsale_operations::Error),
+    /// A comparison of the stores came to no end.
+    #[error("reconciliation")]
+    Reconcile(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The stores disagree; the reconciler or a repetition puts that right.
     #[error("{0}")]
     HalfDone(&'static str),
@@ -32,6 +41,18 @@ pub(crate) enum Error {
 impl From<ApiError> for Error {
     fn from(answer: ApiError) -> Self {
         Self::Answer(answer)
+    }
+}
+
+impl From<flashsale_operations::Error> for Error {
+    fn from(error: flashsale_operations::Error) -> Self {
+        use flashsale_operations::Error::{NotFound, Refused, Running};
+        match error {
+            NotFound(message) => ApiError::not_found(message).into(),
+            Running(message) => ApiError::new(StatusCode::CONFLICT, "CONSUMER_RUNNING", message).into(),
+            Refused(message) => ApiError::new(StatusCode::CONFLICT, "REFUSED", message).into(),
+            error => Self::Operations(error),
+        }
     }
 }
 

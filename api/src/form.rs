@@ -72,10 +72,14 @@ fn stock(value: &Value) -> Result<u64, String> {
 
 /// ISO 8601 with an offset; what is finer than a millisecond is cut off, as that is all Redis compares.
 fn instant(value: &Value) -> Result<Micros, String> {
-    let text = text(value)?;
+    instant_millis(text(value)?).map(Micros::from_millis)
+}
+
+/// The same of a text, in milliseconds since 1970.
+pub(crate) fn instant_millis(text: &str) -> Result<i64, String> {
     let at = OffsetDateTime::parse(text, &Rfc3339).or_else(|_| OffsetDateTime::parse(text, &Iso8601::DEFAULT));
     let at = at.map_err(|_| "must be ISO 8601 with an offset, such as 2026-11-23T12:00:00.000Z".to_owned())?;
-    Ok(Micros::from_millis(Micros::from_utc(at).as_millis()))
+    Ok(Micros::from_utc(at).as_millis())
 }
 
 /// The rules of the window; `now` is the Redis clock's.

@@ -4,6 +4,7 @@
 //! GET sales      ← the table of sales kept from the log: no Redis, no Postgres
 //! GET purchases  ← Redis, else Postgres
 //! /              ← the shop page, from this binary
+//! ops            ← consumers, topics, dead letters, acts: `flashsale-operations`
 //! products       → Postgres and Redis; the log hears of it through the outbox
 //! ```
 
@@ -17,8 +18,10 @@ mod openapi;
 mod page;
 mod request;
 mod router;
+mod tools;
 
 pub use config::{ADMIN_KEY_CHARS_MIN, Config, ConfigError};
 pub use openapi::{docs_routes, openapi};
 pub use page::routes as page_routes;
 pub use router::Service;
+pub use tools::{Reconcile, ReconcileResult, Tools};

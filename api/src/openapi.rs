@@ -254,6 +254,7 @@ fn document() {}
     tags(
         (name = "shopper", description = "For everybody"),
         (name = "admin", description = "With `X-Admin-Key`"),
+        (name = "ops", description = "For operators and analysts, with `X-Admin-Key`"),
         (name = "infrastructure", description = "For those who run it"),
     )
 )]

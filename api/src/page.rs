@@ -28,9 +28,11 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// Kept, and asked about each time.
 const REVALIDATED: &str = "no-cache";
 
-/// `GET /` and the files that it loads.
+/// `GET /` for shoppers, `GET /ops` for operators, and the files that they load.
 pub fn routes() -> Router {
-    let mut router = Router::new().route("/", get(|headers: HeaderMap| async move { file(INDEX, &headers) }));
+    let index = get(|headers: HeaderMap| async move { file(INDEX, &headers) });
+    // The console is the same page, which looks at its address.
+    let mut router = Router::new().route("/", index.clone()).route("/ops", index.clone()).route("/ops/", index);
     for name in Files::iter().filter(|name| !name.starts_with(ASSETS) && !is_copy(name) && name != INDEX) {
         let path = format!("/{name}");
         router = router.route(&path, get(|headers: HeaderMap| async move { file(&name, &headers) }));

@@ -124,6 +124,11 @@ impl Parameters {
         self.sku(faults)
     }
 
+    /// What a parameter says, when it is there.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// A whole number between `min` and `max`.
     pub(crate) fn number(&self, name: &str, default: u32, (min, max): (u32, u32), faults: &mut Faults) -> u32 {
         let Some(text) = self.0.get(name) else { return default };

@@ -10,9 +10,12 @@ use tokio::sync::Mutex;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Config, ConfigError,
+    Config, ConfigError, Tools,
     auth::AdminKey,
-    handlers::{products, purchases, sales},
+    handlers::{
+        ops::{consumers, dead_letters, overview, reconciliations, reports, topics},
+        products, purchases, sales,
+    },
 };
 
 struct Inner {
@@ -22,6 +25,7 @@ struct Inner {
     store: Store,
     ledger: Ledger,
     view: SaleView,
+    tools: Tools,
     writing: Mutex<()>,
 }
 
@@ -38,7 +42,7 @@ impl fmt::Debug for Service {
 }
 
 impl Service {
-    /// The service from its parts; `view` is a table of sales kept from the status topic.
+    /// The service from its parts; `view` is a table of sales kept from the status topic, `tools` are for operators.
     ///
     /// # Errors
     /// When the admin key is too short.
@@ -48,10 +52,11 @@ impl Service {
         store: Store,
         ledger: Ledger,
         view: SaleView,
+        tools: Tools,
     ) -> Result<Self, ConfigError> {
         let admin_key = AdminKey::new(&config.admin_key)?;
         let allow_delete = config.allow_delete;
-        let inner = Inner { admin_key, allow_delete, hot, store, ledger, view, writing: Mutex::new(()) };
+        let inner = Inner { admin_key, allow_delete, hot, store, ledger, view, tools, writing: Mutex::new(()) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -85,6 +90,10 @@ impl Service {
         &self.inner.view
     }
 
+    pub(crate) fn tools(&self) -> &Tools {
+        &self.inner.tools
+    }
+
     /// Held by a write that touches Postgres and Redis, so that two do not meet in different orders. It
     /// reaches as far as this process; between processes the reconciler decides.
     pub(crate) fn writing(&self) -> &Mutex<()> {
@@ -102,4 +111,18 @@ pub(crate) fn documented_routes() -> OpenApiRouter<Service> {
         .routes(routes!(products::read, products::update, products::delete))
         .routes(routes!(products::pause))
         .routes(routes!(products::resume))
+        .routes(routes!(overview::read))
+        .routes(routes!(overview::acts))
+        .routes(routes!(consumers::list))
+        .routes(routes!(consumers::pause))
+        .routes(routes!(consumers::resume))
+        .routes(routes!(consumers::reset))
+        .routes(routes!(topics::list))
+        .routes(routes!(topics::messages))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::read))
+        .routes(routes!(dead_letters::redrive))
+        .routes(routes!(dead_letters::discard))
+        .routes(routes!(reconciliations::list, reconciliations::run))
+        .routes(routes!(reports::read))
 }

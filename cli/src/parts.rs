@@ -1,12 +1,15 @@
 //! Wires services into a process: connect, build, serve, and stop in the order that loses nothing.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
 use flashsale_ledger::{Ledger, SaleView};
 use flashsale_lua::HotState;
+use flashsale_operations::{Operations, Pulse, Sampler, Trial, Watcher, WatcherConfig};
 use flashsale_platform::{Health, health, server, telemetry};
+use flashsale_processor::reconcile::{Reconciler, Repair};
+use flashsale_schemas::events::ReconciliationTrigger;
 use flashsale_sql::Store;
 use secrecy::ExposeSecret;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -122,6 +125,7 @@ pub(crate) async fn run(
     flashsale_processor::describe_metrics();
     flashsale_sinks::describe_metrics();
     flashsale_streaming::describe_metrics();
+    flashsale_operations::describe_metrics();
     let built = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
         built = build(settings, parts) => built?,
@@ -239,13 +243,53 @@ async fn add_api(
     let store = open_store(settings).await?;
     built.health = with_store(std::mem::take(&mut built.health), &store);
     let config = flashsale_api::Config { admin_key: settings.admin_key.clone(), allow_delete: settings.allow_delete };
-    let service = flashsale_api::Service::new(&config, hot, store, ledger.clone(), view)?;
+    let tools = add_tools(built, settings, &hot, &store, ledger).await?;
+    let service = flashsale_api::Service::new(&config, hot, store, ledger.clone(), view, tools)?;
     built.routes = std::mem::take(&mut built.routes)
         .merge(service.routes())
         .merge(flashsale_api::page_routes())
         .merge(flashsale_api::docs_routes(document()))
         .merge(flashsale_schemas::registry::builtin::router(&settings.topic_prefix));
     Ok(())
+}
+
+/// What operators work with: the parts that know of each other only here.
+async fn add_tools(
+    built: &mut Built,
+    settings: &Settings,
+    hot: &HotState,
+    store: &Store,
+    ledger: &Ledger,
+) -> anyhow::Result<flashsale_api::Tools> {
+    let operations = Operations::open(ledger.clone(), Some(store.clone())).await?;
+    let config = WatcherConfig::default();
+    let judged = (config.window, config.settled);
+    let sampler = Sampler::new(ledger.clone(), Some(store.clone()), operations.orders().clone(), judged)?;
+    let window = config.window;
+    let (watcher, consumers) = Watcher::new(config, sampler, ledger.clone());
+    let stop = built.stop.clone();
+    built.tasks.spawn(async move {
+        watcher.run(stop).await;
+        Ok(())
+    });
+    let pulse = Pulse::start(ledger).await?;
+    let reconciler = Reconciler::new(hot.clone(), ledger.clone(), store.clone(), settings.processor.recover.clone());
+    let stop = built.stop.clone();
+    let reconcile: flashsale_api::Reconcile = Arc::new(move |skus, repair| {
+        let (reconciler, stop) = (reconciler.clone(), stop.clone());
+        Box::pin(async move {
+            let repair = if repair { Repair::All } else { Repair::Nothing };
+            let findings = reconciler.run(skus, repair, ReconciliationTrigger::Demand, &stop).await?;
+            Ok(findings.first().map(|finding| finding.run_id.clone()))
+        })
+    });
+    let trial = trial(ledger).await?;
+    Ok(flashsale_api::Tools::new(operations, (consumers, window), pulse, trial, reconcile))
+}
+
+/// What the Postgres sink makes of a record.
+pub(crate) async fn trial(ledger: &Ledger) -> anyhow::Result<Trial> {
+    Ok(Arc::new(flashsale_sinks::postgres::stage(ledger.decoder().await?)))
 }
 
 fn add_sink(built: &mut Built, settings: &Settings, store: Store, ledger: &Ledger) {

@@ -5,6 +5,7 @@ use std::{
     process::ExitCode,
 };
 
+use comfy_table::{Table, presets};
 use flashsale_platform::config;
 
 /// Exit code of a wrong command line or configuration (`EX_USAGE`).
@@ -15,6 +16,25 @@ pub(crate) const UNAVAILABLE: u8 = 69;
 /// Writes a line to stdout; a reader that went away, as `head` does, is no error.
 pub(crate) fn say(line: impl std::fmt::Display) {
     drop(writeln!(std::io::stdout().lock(), "{line}"));
+}
+
+/// A table with this header, with lines on a terminal only.
+pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(if std::io::stdout().is_terminal() { presets::UTF8_BORDERS_ONLY } else { presets::NOTHING });
+    table.set_header(header);
+    table
+}
+
+/// Writes JSON to stdout, over several lines.
+pub(crate) fn say_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    say(serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// A number that may be unknown.
+pub(crate) fn or_unknown(number: Option<impl std::fmt::Display>) -> String {
+    number.map_or_else(|| "?".to_owned(), |number| number.to_string())
 }
 
 fn painted(text: &str, code: &str, terminal: bool) -> String {
@@ -43,6 +63,11 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
 /// Red on a terminal.
 pub(crate) fn red(text: &str) -> String {
     painted(text, "31", std::io::stdout().is_terminal())
+}
+
+/// Yellow on a terminal.
+pub(crate) fn yellow(text: &str) -> String {
+    painted(text, "33", std::io::stdout().is_terminal())
 }
 
 /// Dim on a terminal.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a bare Debian or Ubuntu able to build and run everything: packages by apt, Kafka's jars by maven, Node by pip
-# where the system's is too old. With --tests also what only the tests need: a browser, foreign clients.
+# where the system's is too old. With --tests also what only the tests need: a browser, foreign clients, promtool.
 # Does nothing, quickly and silently, when all is there. Exits 69 with one line saying what to do when it cannot help.
 #
 # A server named by the environment is not installed here:
@@ -15,7 +15,7 @@ readonly node_version=24.19.0 # what is fetched where there is none, or an older
 readonly unavailable=69 # EX_UNAVAILABLE of sysexits.h
 readonly cache="${FLASHSALE_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/flashsale}"
 # As in the Makefile.
-PATH="$cache/node/bin:$PATH:$HOME/.cargo/bin:/usr/sbin"
+PATH="$cache/node/bin:$PATH:$cache/bin:$HOME/.cargo/bin:/usr/sbin"
 [[ "${1:-}" == --tests ]] && readonly tests=1 || readonly tests=
 
 say() { echo "setup: $*"; }
@@ -201,6 +201,34 @@ fetch_node() {
     has_node || give_up "the fetched Node does not run here: install Node $node_min or newer yourself"
 }
 
+# Takes promtool out of Debian's package, which would start a server if it were installed. Needs no rights, but for fresh
+# lists of packages where there are none.
+fetch_promtool() {
+    local log
+    have apt-get || give_up "please install promtool, a part of Prometheus (this system has no apt-get)"
+    log="$(mktemp)"
+    partial="$(mktemp -d)"
+    say "fetching promtool (about 20 MB) into $cache/bin"
+    mkdir -p "$cache/bin"
+    trap 'rm -rf "$partial"' EXIT
+    unpack_promtool >"$log" 2>&1 || { as_root apt-get update -q && unpack_promtool; } >>"$log" 2>&1 || {
+        tail -n 5 "$log" >&2
+        give_up "apt-get could not fetch promtool (is there a network?): or install it yourself; its output: $log"
+    }
+    # A rename is all or nothing, for whoever fetches it beside us.
+    cp "$partial/usr/bin/promtool" "$cache/bin/promtool.$$"
+    mv "$cache/bin/promtool.$$" "$cache/bin/promtool"
+    rm -rf "$partial" "$log"
+    hash -r
+    promtool --version >/dev/null 2>&1 ||
+        give_up "the fetched promtool does not run here: install Prometheus 2.42 or newer yourself"
+}
+
+unpack_promtool() {
+    (cd "$partial" && apt-get download -q prometheus) &&
+        dpkg-deb --fsys-tarfile "$partial"/prometheus_*.deb | tar -x -C "$partial" ./usr/bin/promtool
+}
+
 kafka_version="$(sed -n '/kafka_2.13/,/<scope>/s/.*<version>\(.*\)<\/version>.*/\1/p' "$here/kafka/pom.xml")"
 kafka_home="$cache/kafka-$kafka_version"
 
@@ -212,6 +240,7 @@ if [[ ${#missing[@]} -gt 0 ]]; then
 fi
 check_rust
 has_node || fetch_node
+[[ -z "$tests" ]] || have promtool || fetch_promtool
 if wants_kafka; then
     has_java || give_up "Kafka needs Java $java_min or newer: set JAVA_HOME to one"
     [[ -d "$kafka_home" ]] || fetch_kafka

@@ -1,27 +1,11 @@
-import { createRequire } from "node:module";
 import type { Page } from "@playwright/test";
-import type { AxeResults } from "axe-core";
 import { createSale, othersBuy, uniqueUser } from "./api.ts";
+import { expectAccessible, installAxe } from "./checks.ts";
 import { expect, test } from "./test.ts";
-
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-
-/** Looks for violations in what the page shows now. */
-async function expectAccessible(page: Page, what: string): Promise<void> {
-  const results: AxeResults = await page.evaluate(() =>
-    window.axe.run(document, { resultTypes: ["violations"] }),
-  );
-  const grave = results.violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-  const told = grave.map(
-    ({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html).join(" ")}`,
-  );
-  expect(told, what).toEqual([]);
-}
 
 for (const colorScheme of ["light", "dark"] as const) {
   test(`FE-9 has no serious violation in any state, ${colorScheme}`, async ({ shop, page }) => {
-    // As an init script it runs past the content security policy, which stays as it is.
-    await page.addInitScript({ path: AXE });
+    await installAxe(page);
     // Colours are judged where they end, not on their way there.
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     const [upcoming, sale] = [await createSale({ startsIn: 600_000 }), await createSale({ stock: 3 })];
@@ -117,10 +101,4 @@ async function tabTo(page: Page, selector: string, presses: number): Promise<voi
     if (stop.there) return;
   }
   throw new Error(`${selector} was not reached by ${presses} presses of Tab`);
-}
-
-declare global {
-  interface Window {
-    axe: typeof import("axe-core");
-  }
 }

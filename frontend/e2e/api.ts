@@ -2,8 +2,8 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { expect } from "@playwright/test";
 import { sharedStack } from "./stack.ts";
 
-// Known to everybody: that of every local stack.
-const ADMIN_KEY = "dev-admin-key-12345678";
+/** Known to everybody: that of every local stack. */
+export const ADMIN_KEY = "dev-admin-key-12345678";
 
 /** A sale that a test has made. */
 export interface TestSale {
@@ -58,6 +58,14 @@ async function administer(method: string, path: string, body?: unknown): Promise
   expect(answer.status, `${method} ${path}: ${JSON.stringify(answer.body)}`).toBeLessThan(300);
   expect(answer.body.success, JSON.stringify(answer.body)).toBe(true);
   return answer;
+}
+
+/** As an operator, not through a browser; it must succeed. What is answered is the data. */
+export async function operate(method: "GET" | "POST", path: string, body?: unknown): Promise<Answer["body"]> {
+  const headers = { "X-Admin-Key": ADMIN_KEY, "X-Operator": "e2e" };
+  const answer = await ask(method, `/api/v1/ops${path}`, headers, body);
+  expect(answer.body.success, `${method} ${path}: ${JSON.stringify(answer.body)}`).toBe(true);
+  return answer.body.data;
 }
 
 /** A SKU that nobody else has. */

@@ -1,5 +1,6 @@
 import type { Page } from "@playwright/test";
 import { createSale, othersBuy, uniqueSku, uniqueUser } from "./api.ts";
+import { expectNoOverflow } from "./checks.ts";
 import { shifts, watchShifts } from "./initScripts.ts";
 import { expect, test } from "./test.ts";
 
@@ -106,18 +107,6 @@ test("FE-9 follows the colour scheme of the system", async ({ shop, page }) => {
   expect(backgrounds[0]).toBeGreaterThan(0.8);
   expect(backgrounds[1]).toBeLessThan(0.2);
 });
-
-async function expectNoOverflow(page: Page, what: string): Promise<void> {
-  const wide = await page.evaluate(() => {
-    const width = document.documentElement.clientWidth;
-    const isWide = (element: Element) => element.getBoundingClientRect().right > width + 0.5;
-    const culprits = [...document.body.querySelectorAll("*")]
-      .filter(isWide)
-      .map((one) => one.outerHTML.slice(0, 100));
-    return document.documentElement.scrollWidth > width ? culprits.concat("the page scrolls") : [];
-  });
-  expect(wide, what).toEqual([]);
-}
 
 async function expectNoShift(page: Page): Promise<void> {
   const seen = await shifts(page);

@@ -1,5 +1,6 @@
 import { type BrowserContextOptions, test as base } from "@playwright/test";
 import { FaultProxy } from "./faultProxy.ts";
+import { OpsConsole } from "./ops.ts";
 import { PageWatch } from "./pageWatch.ts";
 import { Shop } from "./shop.ts";
 import { sharedStack, stackOutput } from "./stack.ts";
@@ -11,6 +12,8 @@ interface Fixtures {
   watch: PageWatch;
   /** The page of the test, at the stack. */
   shop: Shop;
+  /** The operators' console, in the page of the test. */
+  ops: OpsConsole;
   /** A bad network in front of the stack. */
   network: FaultProxy;
   /** The page of the test, behind the proxy. */
@@ -41,6 +44,9 @@ export const test = base.extend<Fixtures>({
   },
   shop: async ({ page }, use) => {
     await use(new Shop(page, sharedStack().url));
+  },
+  ops: async ({ page }, use) => {
+    await use(new OpsConsole(page, sharedStack().url));
   },
   proxiedShop: async ({ page, network }, use) => {
     await use(new Shop(page, network.url));

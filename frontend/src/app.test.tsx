@@ -12,14 +12,14 @@ afterEach(cleanup);
 test.each(["", "?", "?sku=", "?sku=%20", "?other=1"])(
   "the address %j is the list of sales",
   async (search) => {
-    render(<App search={search} />);
+    render(<App path="/" search={search} />);
     await act(() => Promise.resolve());
     expect(screen.getByRole("heading", { level: 1 }).textContent).toBe("Sales");
   },
 );
 
 test("the address of a SKU is its sale", async () => {
-  render(<App search="?utm=x&sku=A-1" />);
+  render(<App path="/" search="?utm=x&sku=A-1" />);
   await act(() => Promise.resolve());
   expect(screen.getByTestId("connection")).toBeDefined();
   expect(screen.getByRole("link", { name: "All sales" }).getAttribute("href")).toBe("/");

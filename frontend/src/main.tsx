@@ -11,6 +11,6 @@ if (root === null) throw new Error("index.html has no element for the app");
 
 createRoot(root).render(
   <StrictMode>
-    <App search={location.search} />
+    <App path={location.pathname} search={location.search} />
   </StrictMode>,
 );

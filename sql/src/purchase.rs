@@ -124,6 +124,16 @@ impl Store {
         Ok(units.into_iter().map(|unit| unit.0).collect())
     }
 
+    /// When the last unit of a sale was sold.
+    pub async fn last_sold(&self, sale_id: &SaleId) -> Result<Option<Micros>, Error> {
+        let last: Option<time::OffsetDateTime> = sqlx::query_scalar(include_str!("../queries/purchases_last.sql"))
+            .bind(sale_id.as_str())
+            .fetch_one(&self.pool)
+            .await
+            .map_err(Error::at("reading the last purchase"))?;
+        Ok(last.map(Micros::from_utc))
+    }
+
     /// What a sale answered, by second.
     pub async fn counts(&self, sale_id: &SaleId) -> Result<Vec<Count>, Error> {
         sqlx::query_as(include_str!("../queries/counts_of_sale.sql"))

@@ -2,16 +2,20 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use flashsale_core::{SaleState, Sku};
+use flashsale_operations::Actor;
 use flashsale_platform::{ApiError, success};
+use flashsale_schemas::events::OperatorAction;
 use flashsale_sql::Product;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
     Service,
     auth::Admin,
-    error::Error,
+    error::{Error, chain},
     form::{NewProduct, ProductPatch},
+    handlers::ops::Operator,
     lifecycle,
     openapi::{AdminFailures, BodyFailures, Failure, NewProductBody, ProductPatchBody, StateName, Success},
     request::{Faults, JsonObject, Parameters, SkuInPath},
@@ -150,6 +154,14 @@ async fn details(service: &Service, product: &Product) -> Result<Response, Error
     Ok(success(StatusCode::OK, ProductDetails::of(service, product).await?))
 }
 
+/// Writes down who did it. What was done stays done when that fails.
+async fn noted(service: &Service, action: OperatorAction, sku: &Sku, actor: &Actor, detail: Option<Value>) {
+    if let Err(error) = service.tools().operations.record(action, sku.as_str(), actor, detail).await {
+        let (error, action) = (chain(&error), format!("{action:?}"));
+        tracing::error!(error, action, %sku, %actor, "an act is missing in the log");
+    }
+}
+
 /// Sets up a product and its sale.
 ///
 /// A start in the past is allowed: the sale is active at once. An existing SKU is never overwritten.
@@ -167,12 +179,14 @@ async fn details(service: &Service, product: &Product) -> Result<Response, Error
 pub(crate) async fn create(
     State(service): State<Service>,
     _: Admin,
+    Operator(actor): Operator,
     JsonObject(object): JsonObject,
 ) -> Result<Response, Error> {
     let now = service.hot().now().await;
     // What is wrong anyway is said even when Redis does not tell the time.
     let form = NewProduct::read(&object, now.as_ref().ok().copied())?;
     let (product, state) = service.create(form, now?).await?;
+    noted(&service, OperatorAction::SaleCreate, &product.config.sku, &actor, Some(Value::Object(object))).await;
     Ok(success(StatusCode::CREATED, CreatedProduct { settings: ProductSettings::of(&product), state }))
 }
 
@@ -235,16 +249,20 @@ pub(crate) async fn read(
 pub(crate) async fn update(
     State(service): State<Service>,
     _: Admin,
+    Operator(actor): Operator,
     SkuInPath(sku): SkuInPath,
     JsonObject(object): JsonObject,
 ) -> Result<Response, Error> {
     let patch = ProductPatch::read(&object)?;
     let product = service.update(&sku, &patch).await?;
+    noted(&service, OperatorAction::SaleUpdate, &sku, &actor, Some(Value::Object(object))).await;
     details(&service, &product).await
 }
 
-async fn set_paused(service: &Service, sku: &Sku, paused: bool) -> Result<Response, Error> {
+async fn set_paused(service: &Service, sku: &Sku, actor: &Actor, paused: bool) -> Result<Response, Error> {
     let product = service.set_paused(sku, paused).await?;
+    let action = if paused { OperatorAction::SalePause } else { OperatorAction::SaleResume };
+    noted(service, action, sku, actor, None).await;
     details(service, &product).await
 }
 
@@ -263,9 +281,10 @@ async fn set_paused(service: &Service, sku: &Sku, paused: bool) -> Result<Respon
 pub(crate) async fn pause(
     State(service): State<Service>,
     _: Admin,
+    Operator(actor): Operator,
     SkuInPath(sku): SkuInPath,
 ) -> Result<Response, Error> {
-    set_paused(&service, &sku, true).await
+    set_paused(&service, &sku, &actor, true).await
 }
 
 /// Lets a sale go on. Of one that is not stopped nothing changes.
@@ -283,9 +302,10 @@ pub(crate) async fn pause(
 pub(crate) async fn resume(
     State(service): State<Service>,
     _: Admin,
+    Operator(actor): Operator,
     SkuInPath(sku): SkuInPath,
 ) -> Result<Response, Error> {
-    set_paused(&service, &sku, false).await
+    set_paused(&service, &sku, &actor, false).await
 }
 
 /// Removes a product, its sale and its purchases, in test environments.
@@ -304,6 +324,7 @@ pub(crate) async fn resume(
 pub(crate) async fn delete(
     State(service): State<Service>,
     _: Admin,
+    Operator(actor): Operator,
     SkuInPath(sku): SkuInPath,
 ) -> Result<Response, Error> {
     if !service.allow_delete() {
@@ -311,5 +332,6 @@ pub(crate) async fn delete(
         return Err(ApiError::new(StatusCode::FORBIDDEN, "FORBIDDEN", message).into());
     }
     service.delete(&sku).await?;
+    noted(&service, OperatorAction::SaleDelete, &sku, &actor, None).await;
     Ok(success(StatusCode::OK, DeletedProduct { sku: sku.to_string(), deleted: true }))
 }

@@ -8,34 +8,38 @@ mod products_half_done;
 mod purchases;
 mod sales;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
     http::{HeaderMap, Method, Request},
 };
-use flashsale_api::{Config, Service};
+use flashsale_api::{Config, Reconcile, Service, Tools};
 use flashsale_core::{Attempt, Micros, Receipt, RequestId, SaleConfig, SaleId, SaleStatus, Sku, UserId};
 use flashsale_ledger::{Ledger, SaleView};
 use flashsale_lua::HotState;
+use flashsale_operations::{Operations, Pulse, Sampler, Trial, Watcher, WatcherConfig};
 use flashsale_sql::Store;
-use flashsale_streaming::Delivery;
+use flashsale_streaming::{Delivery, Outcome, Rejection};
 use flashsale_testkit::unique;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 const ADMIN_KEY: &str = "sesame-open-sesame";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The service on servers that other tests use too, under names of its own.
+#[derive(Clone)]
 struct App {
     router: Router,
     hot: HotState,
     store: Store,
     ledger: Ledger,
     view: SaleView,
+    tools: Tools,
 }
 
 /// What differs from a service on which everything works.
@@ -76,9 +80,26 @@ impl Setup {
             events.caught_up().await;
             tokio::spawn(stand_in(ledger.clone(), events));
         }
-        let app = App { router: Router::new(), hot, store, ledger, view };
+        let tools = tools(&ledger, &store).await;
+        let app = App { router: Router::new(), hot, store, ledger, view, tools };
         app.rebuilt(self.allow_delete)
     }
+}
+
+/// What operators work with, without the services that the command line adds: no letter is of any use to a consumer
+/// that is not there, and nothing is compared.
+async fn tools(ledger: &Ledger, store: &Store) -> Tools {
+    let operations = Operations::open(ledger.clone(), Some(store.clone())).await.expect("operations");
+    let window = Duration::from_secs(30);
+    let judged = (window, Duration::from_secs(1));
+    let sampler = Sampler::new(ledger.clone(), Some(store.clone()), operations.orders().clone(), judged);
+    let config = WatcherConfig { every: Duration::from_millis(300), ..WatcherConfig::default() };
+    let (watcher, consumers) = Watcher::new(config, sampler.expect("a client"), ledger.clone());
+    tokio::spawn(watcher.run(CancellationToken::new()));
+    let pulse = Pulse::start(ledger).await.expect("a view");
+    let trial: Trial = Arc::new(|_| Outcome::Reject(Rejection::new("stand_in", "no consumer runs here")));
+    let reconcile: Reconcile = Arc::new(|_, _| Box::pin(async { Ok(None) }));
+    Tools::new(operations, (consumers, window), pulse, trial, reconcile)
 }
 
 /// Stands in for the processor: what the events say becomes the status.
@@ -147,8 +168,8 @@ impl App {
     /// The same parts behind new routes.
     fn rebuilt(self, allow_delete: bool) -> Self {
         let config = Config { admin_key: ADMIN_KEY.into(), allow_delete };
-        let Self { hot, store, ledger, view, .. } = &self;
-        let service = Service::new(&config, hot.clone(), store.clone(), ledger.clone(), view.clone()).expect("a key");
+        let Self { hot, store, ledger, view, tools, .. } = self.clone();
+        let service = Service::new(&config, hot, store, ledger, view, tools).expect("a key");
         Self { router: flashsale_platform::server::finish(service.routes()), ..self }
     }
 

@@ -55,8 +55,8 @@ async fn t_6_a_short_admin_key_is_refused_at_start() {
     let app = App::start().await;
     for (key, chars) in [("", 0), ("fifteen-chars-x", 15), ("äääääääää", 9)] {
         let config = Config { admin_key: key.into(), allow_delete: false };
-        let App { hot, store, ledger, view, .. } = &app;
-        let refused = Service::new(&config, hot.clone(), store.clone(), ledger.clone(), view.clone()).unwrap_err();
+        let App { hot, store, ledger, view, tools, .. } = app.clone();
+        let refused = Service::new(&config, hot, store, ledger, view, tools).unwrap_err();
         assert_eq!(refused, ConfigError::AdminKeyTooShort(chars));
         assert!(refused.to_string().contains("at least 16 characters"), "{refused}");
         assert!(!format!("{config:?} {refused}").contains("fifteen"), "the key itself is never shown");

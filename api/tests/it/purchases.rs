@@ -15,7 +15,7 @@ async fn record(store: &Store, sku: &Sku, user: &str, receipt: &Receipt) {
         Sold { user: UserId::new(user).unwrap(), request_id: RequestId::new("r").unwrap(), receipt: receipt.clone() };
     let sold = Decided::Sold { sku: sku.clone(), unit };
     let read = Read { topic: "t", partition: 0, next: 1, consumed: 1, rejected: 0, skipped: 0 };
-    let batch = Apply { reads: vec![read], entries: vec![Entry { read: 0, offset: 0, decided: &sold }] };
+    let batch = Apply { reads: vec![read], entries: vec![Entry { read: 0, offset: 0, decided: &sold, origin: None }] };
     assert_eq!(store.apply("test", &batch).await.unwrap(), Applied::Written(vec![(1, 0)]));
 }
 

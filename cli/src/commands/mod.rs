@@ -2,14 +2,22 @@
 
 mod configuration;
 mod drill;
+mod export;
 mod migrate;
+mod ops;
 mod rebuild;
 mod reconcile;
 mod replay;
+mod report;
 mod sale;
+mod sale_at;
+mod sale_log;
 mod sale_times;
 mod serve;
 mod stores;
+mod stretch;
+mod top;
+mod topic_name;
 mod up;
 mod verify;
 
@@ -63,8 +71,16 @@ enum Command {
     Migrate,
     /// Create, show and steer sales of a running installation.
     Sale(sale::Sale),
-    /// Print a topic of the log, decoded, one JSON object a line.
+    /// See consumers, steer them, look into topics, settle dead letters.
+    Ops(ops::Ops),
+    /// Write a stretch of a topic as Parquet, CSV or JSON Lines.
+    Export(export::Export),
+    /// Print a stretch of a topic, decoded, or write it to another topic at the speed at which it came.
     Replay(replay::Replay),
+    /// Tell what happened in a sale, from its log: demand, funnel, latency, fairness.
+    Report(report::ReportArgs),
+    /// Show a running installation at a glance, again each second.
+    Top(top::Top),
     /// Prove that a sale held its promises: replay its log through the rules, compare Redis and Postgres with it.
     Verify(verify::Verify),
     /// Compare Redis, log and Postgres unit by unit, and put right what differs.
@@ -101,7 +117,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Down(down) => return down.stop().await,
         Command::Reset(reset) => return reset.run(),
         Command::Migrate => return migrate::run(&sources).await,
-        Command::Sale(sale) => return sale.run().await,
+        Command::Sale(sale) => return sale.run(&sources).await,
+        Command::Report(report) => return report.run(&sources).await,
+        Command::Top(top) => return top.run().await,
+        Command::Ops(ops) => return ops.run(&sources).await,
+        Command::Export(export) => return export.run(&sources).await,
         Command::Replay(replay) => return replay.run(&sources).await,
         Command::Verify(verify) => return verify.run(&sources).await,
         Command::Reconcile(reconcile) => return reconcile.run(&sources).await,

@@ -1,18 +1,20 @@
 //! `flashsale sale`: the admin API from a terminal.
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::process::ExitCode;
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
-use comfy_table::{Table, presets};
-use flashsale_core::Sku;
+use flashsale_core::{Micros, Sku};
+use flashsale_operations::positions_at;
+use flashsale_platform::telemetry;
 use serde_json::{Map, Value, json};
 
-use super::sale_times;
+use super::{sale_at, sale_times};
 use crate::{
     client::Client,
-    settings::LOCAL_ADMIN_KEY,
-    terminal::{USAGE, say},
+    parts,
+    settings::{LOCAL_ADMIN_KEY, Settings, Sources},
+    terminal::{USAGE, say, table},
 };
 
 /// Steers the sales of a running installation.
@@ -52,10 +54,13 @@ enum Action {
     },
     /// List all sales.
     List,
-    /// Show one sale.
+    /// Show one sale, now or as it stood at a time, from its log.
     Show {
         /// Which.
         sku: Sku,
+        /// Show it as it stood then: a time such as 2026-11-27T09:00:00Z, or a span such as -10m.
+        #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = sale_at::parse)]
+        at: Option<Micros>,
     },
     /// Change a sale that has not started.
     Update {
@@ -100,7 +105,7 @@ fn path(sku: &Sku) -> String {
 
 impl Sale {
     /// Does it and shows the result.
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, sources: &Sources) -> anyhow::Result<ExitCode> {
         let client = Client::new(&self.url, &self.admin_key);
         let data = match self.action {
             Action::Create { sku, name, stock, start, end } => {
@@ -110,7 +115,8 @@ impl Sale {
                 client.ask(Method::POST, "/api/v1/products", Some(&body)).await?
             }
             Action::List => client.ask(Method::GET, "/api/v1/products?limit=200", None).await?,
-            Action::Show { sku } => client.ask(Method::GET, &path(&sku), None).await?,
+            Action::Show { sku, at: Some(at) } => return show_at(sources, &sku, at, self.json).await,
+            Action::Show { sku, at: None } => client.ask(Method::GET, &path(&sku), None).await?,
             Action::Update { sku, name, stock, start, end } => {
                 let fields = [
                     ("productName", name.map(Value::from)),
@@ -139,6 +145,25 @@ impl Sale {
     }
 }
 
+/// Shows a sale as it stood at a time, with how far consumers had come.
+async fn show_at(sources: &Sources, sku: &Sku, at: Micros, as_json: bool) -> anyhow::Result<ExitCode> {
+    let mut settings = Settings::load(sources, false)?;
+    settings.fill_from_local_stack();
+    settings.require(&["brokers"])?;
+    telemetry::init_logs("warn,librdkafka=error,rdkafka=error", settings.log_json);
+    let ledger = parts::open_ledger(&settings).await?;
+    let mut consumers = Vec::new();
+    for noted in positions_at(&ledger, at).await? {
+        consumers.extend(
+            noted
+                .partitions
+                .into_iter()
+                .map(|one| (noted.consumer.clone(), one.topic, one.partition, Some(one.position), Some(one.end))),
+        );
+    }
+    sale_at::show(&ledger, sku, at, &consumers, as_json).await
+}
+
 fn show(data: &Value, as_json: bool) {
     if as_json {
         return say(serde_json::to_string_pretty(data).unwrap_or_else(|_| data.to_string()));
@@ -160,9 +185,7 @@ fn show(data: &Value, as_json: bool) {
         ("END", "endTime"),
         ("PRODUCT", "productName"),
     ];
-    let mut table = Table::new();
-    table.load_style(if std::io::stdout().is_terminal() { presets::UTF8_BORDERS_ONLY } else { presets::NOTHING });
-    table.set_header(columns.map(|(title, _)| title));
+    let mut table = table(columns.map(|(title, _)| title));
     for row in rows {
         table.add_row(columns.map(|(_, field)| match &row[field] {
             Value::Null => "-".to_owned(),

@@ -15,23 +15,32 @@ fn read(text: &str, now: Micros) -> Result<Micros, String> {
     if text == "now" {
         return Ok(now);
     }
-    if let Some(span) = text.strip_prefix('+') {
-        let digits = span.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let unit: i64 = match &span[digits.len()..] {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3_600,
-            "d" => 86_400,
-            _ => return Err("a span ends with s, m, h or d, as in +10m".into()),
-        };
-        let count: i64 = digits.parse().map_err(|_| "a span is a whole number and a unit, as in +10m".to_owned())?;
-        let span = count.checked_mul(unit).and_then(|seconds| seconds.checked_mul(1_000_000));
-        let at = span.and_then(|span| now.0.checked_add(span));
+    if let Some(text) = text.strip_prefix('+') {
+        let at = now.0.checked_add(span(text)?);
         return at.map(Micros).ok_or_else(|| "too far away".to_owned());
     }
     OffsetDateTime::parse(text, &Rfc3339)
         .map(Micros::from_utc)
         .map_err(|_| "expected `now`, a span such as +10m, or a time such as 2026-11-27T09:00:00Z".to_owned())
+}
+
+/// Reads a span such as 10m without its sign; answers microseconds.
+pub(super) fn span(text: &str) -> Result<i64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: i64 = match &text[digits.len()..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err("a span ends with s, m, h or d, as in 10m".into()),
+    };
+    let number = || "a span is a whole number and a unit, as in 10m".to_owned();
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(number());
+    }
+    let count: i64 = digits.parse().map_err(|_| number())?;
+    let span = count.checked_mul(unit).and_then(|seconds| seconds.checked_mul(1_000_000));
+    span.ok_or_else(|| "too far away".to_owned())
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 
 mod command_line;
 mod http;
+mod metrics;
 mod process;
 mod proof;
 mod stampede;
+mod top;
 mod up;

@@ -12,7 +12,9 @@ use tokio::runtime::Handle;
 use crate::{Error, Ledger, passage::decode};
 
 /// Makes JSON of the records of one topic, with the names of its schema.
-pub struct JsonDecoder(Box<dyn Fn(&[u8]) -> Result<Value, DecodeError> + Send + Sync>);
+pub struct JsonDecoder(Box<Decode>);
+
+type Decode = dyn Fn(&[u8]) -> Result<Value, DecodeError> + Send + Sync;
 
 impl std::fmt::Debug for JsonDecoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

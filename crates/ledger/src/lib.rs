@@ -13,7 +13,7 @@ mod scribe;
 
 pub use json::{JsonDecoder, schema_id};
 pub use ledger::{Config, DECIDED_TO_SENT_MAX, Ledger, PROCESSOR_STATUS, SINK_POSTGRES, settings_of};
-pub use orders::Orders;
+pub use orders::{Orders, hold_of};
 pub use passage::Place;
 pub use sale_view::SaleView;
 pub use scribe::refusal_id;

@@ -59,7 +59,7 @@ impl Ledger {
 }
 
 /// What an order means; none when this build does not know it.
-fn hold_of(order: &ConsumerControl) -> Option<Hold> {
+pub fn hold_of(order: &ConsumerControl) -> Option<Hold> {
     let partitions = order.partitions.iter().copied().collect();
     match (order.action, order.until_offset) {
         (ControlAction::Pause, _) => Some(Hold::Pause(partitions)),

@@ -37,7 +37,7 @@ pub fn init_metrics(shutdown: CancellationToken) {
     }
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)
-        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_batch_records".into()), &BATCH_BUCKETS))
+        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_batch_entries".into()), &BATCH_BUCKETS))
         .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_batch_attempts".into()), &BATCH_BUCKETS));
     // The lists of buckets are constants that are not empty.
     let Ok(builder) = builder else { return };

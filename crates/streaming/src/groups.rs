@@ -210,10 +210,10 @@ impl Observer {
             match self.peek.poll(Duration::from_millis(50)) {
                 Some(Ok(message)) => {
                     let partition = Partition { topic: message.topic().into(), number: message.partition() };
-                    if !written.contains_key(&partition) {
+                    written.entry(partition).or_insert_with(|| {
                         answered += 1;
-                        written.insert(partition, message.timestamp().to_millis().unwrap_or(-1));
-                    }
+                        message.timestamp().to_millis().unwrap_or(-1)
+                    });
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => answered += 1,
                 Some(Err(error)) => tracing::debug!(%error, "the next record"),

@@ -1,5 +1,7 @@
 //! Chores of this repository: `cargo xtask tidy`.
 
+mod dashboards;
+mod metrics;
 mod tidy;
 
 use std::process::ExitCode;
@@ -10,7 +12,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::check(),
         _ => {
             eprintln!(
-                "usage: cargo xtask tidy\n\n  tidy   check the architecture: dependencies, sizes, lints, manifests"
+                "usage: cargo xtask tidy\n\n  tidy   check the architecture: dependencies, sizes, lints, manifests, metrics, dashboards"
             );
             return ExitCode::from(64);
         }

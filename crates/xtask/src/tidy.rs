@@ -10,6 +10,8 @@ use std::{
 use anyhow::Context;
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
+use crate::{dashboards, metrics};
+
 /// Longest file of code, in lines.
 const FILE_LINES_MAX: usize = 500;
 /// Longest function, in lines.
@@ -26,12 +28,15 @@ pub(crate) fn check() -> anyhow::Result<Vec<String>> {
     let root = metadata.workspace_root.as_std_path().to_owned();
     let mut problems = dependencies(&dependency_map(&metadata));
     problems.extend(manifests(&metadata)?);
-    problems.extend(alerts(&root)?);
+    let mut texts = BTreeMap::new();
     for file in tracked_files(&root)? {
         let Ok(text) = fs::read_to_string(root.join(&file)) else { continue };
         problems.extend(sizes(&file, &text));
         problems.extend(words(&file, &text));
+        texts.insert(file, text);
     }
+    problems.extend(metrics::check(&texts));
+    problems.extend(dashboards::check(&texts));
     Ok(problems)
 }
 
@@ -99,28 +104,6 @@ fn manifests(metadata: &Metadata) -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(problems)
-}
-
-/// Every metric that an alert or its test names is one that a crate makes.
-fn alerts(root: &Path) -> anyhow::Result<Vec<String>> {
-    let files = tracked_files(root)?;
-    let read = |file: &PathBuf| fs::read_to_string(root.join(file)).unwrap_or_default();
-    let made: String =
-        files.iter().filter(|file| file.extension().is_some_and(|kind| kind == "rs")).map(read).collect();
-    let mut problems = BTreeSet::new();
-    for file in
-        files.iter().filter(|file| file.starts_with("deploy/prometheus") && file.to_string_lossy().ends_with(".yml"))
-    {
-        let text = read(file);
-        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        for name in words.filter(|word| word.starts_with("flashsale_")) {
-            let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
-            if !made.contains(&format!("\"{name}\"")) && !made.contains(&format!("\"{base}\"")) {
-                problems.insert(format!("{} names {name}, which nothing measures", file.display()));
-            }
-        }
-    }
-    Ok(problems.into_iter().collect())
 }
 
 fn tracked_files(root: &Path) -> anyhow::Result<Vec<PathBuf>> {

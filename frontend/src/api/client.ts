@@ -105,3 +105,11 @@ export function readRefusal(response: Response, body: unknown): Refusal | undefi
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
+
+/**
+ * The bytes of `text` in UTF-8, a character each. The service reads the header as UTF-8, while `fetch` takes
+ * only characters up to 255 and sends each as one byte: unchanged, "Zoë" would be refused and "王" throw.
+ */
+export function headerText(text: string): string {
+  return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
+}

@@ -1,6 +1,6 @@
 /** Buying one unit, and looking up who holds what. */
 
-import { isRecord, type Refusal, request } from "./client";
+import { headerText, isRecord, type Refusal, request } from "./client";
 import { isTime } from "./sales";
 import type { PurchaseAttempt, Receipt } from "./types";
 
@@ -111,12 +111,4 @@ function isReceipt(value: unknown): value is Receipt {
 
 function receiptOf({ purchaseNo, purchasedAt }: Receipt): Receipt {
   return { purchaseNo, purchasedAt };
-}
-
-/**
- * The bytes of `text` in UTF-8, a character each. The service reads the header as UTF-8, while `fetch` takes
- * only characters up to 255 and sends each as one byte: unchanged, "Zoë" would be refused and "王" throw.
- */
-function headerText(text: string): string {
-  return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
 }

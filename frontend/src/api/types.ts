@@ -9,6 +9,8 @@ export type SaleState = Sale["state"];
 export type EndReason = NonNullable<Sale["endReason"]>;
 export type Catalogue = Schemas["Catalogue"];
 export type PurchaseAttempt = Schemas["PurchaseAttempt"];
+export type Product = Schemas["Product"];
+export type NewProduct = Schemas["NewProduct"];
 export type PurchaseError = Schemas["PurchaseError"];
 
 /** What a shopper holds. */

@@ -1,0 +1,74 @@
+//! `/api/v1/ops`: what operators and analysts see and do. The work is that of `flashsale-operations`, which the
+//! command line uses too.
+
+pub(crate) mod consumers;
+pub(crate) mod dead_letters;
+pub(crate) mod overview;
+pub(crate) mod reconciliations;
+pub(crate) mod reports;
+pub(crate) mod topics;
+
+use axum::{
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request},
+    http::{StatusCode, header, request::Parts},
+};
+use flashsale_operations::Actor;
+use flashsale_platform::ApiError;
+use serde::de::DeserializeOwned;
+
+use crate::Service;
+
+/// The header in which operators name themselves.
+const OPERATOR: &str = "x-operator";
+/// Who acts when nobody says.
+const NOBODY: &str = "admin";
+/// Longest body, in bytes: room for the ids of as many letters as one call settles.
+const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Who acts, from `X-Operator`.
+#[derive(Debug)]
+pub(crate) struct Operator(pub(crate) Actor);
+
+impl FromRequestParts<Service> for Operator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Service) -> Result<Self, ApiError> {
+        let name = parts.headers.get(OPERATOR).map_or(Some(NOBODY), |name| std::str::from_utf8(name.as_bytes()).ok());
+        let actor = name.and_then(|name| name.parse().ok());
+        actor
+            .map(Self)
+            .ok_or_else(|| ApiError::invalid("operator", "header X-Operator must have 1 to 64 printable characters"))
+    }
+}
+
+/// A body in JSON; none at all is an empty object.
+#[derive(Debug)]
+pub(crate) struct Order<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Order<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, ApiError> {
+        DefaultBodyLimit::max(BODY_BYTES_MAX).apply(&mut request);
+        let media_type = request.headers().get(header::CONTENT_TYPE).cloned();
+        let body = Bytes::from_request(request, state).await.map_err(|_| {
+            let message = "The body is larger than 256 KiB.";
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+        })?;
+        if body.is_empty() {
+            return parse(b"{}");
+        }
+        let is_json =
+            media_type.is_some_and(|given| given.to_str().is_ok_and(|given| given.starts_with("application/json")));
+        if !is_json {
+            let message = "Send the body as application/json.";
+            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
+        }
+        parse(&body)
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Order<T>, ApiError> {
+    serde_json::from_slice(body).map(Order).map_err(|error| ApiError::invalid("body", error.to_string()))
+}

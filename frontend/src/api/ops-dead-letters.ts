@@ -1,0 +1,126 @@
+/** Records that a consumer could not use: looking at them, sending them again, and giving them up. */
+
+import { type Answer, isRecord } from "./client";
+import type { OpsClient } from "./ops-client";
+import type {
+  DeadLetter,
+  DeadLetterDetail,
+  DeadLetterGroup,
+  DeadLetters,
+  DiscardResult,
+  LetterSelection,
+  RedriveLetter,
+  RedriveResult,
+} from "./ops-types";
+import { isTime } from "./sales";
+import { type Guard, isAnything, isFlag, isNumber, isText, listOf, oneOf, orNull, shaped } from "./shape";
+
+const PATH = "/api/v1/ops/dlq";
+/** Each letter is tried against the stores, one after the other. */
+const ACT_TIMEOUT_MS = 60_000;
+
+export interface LetterQuery {
+  state?: string;
+  class?: string;
+  limit?: number;
+}
+
+export function readDeadLetters(
+  ops: OpsClient,
+  query: LetterQuery,
+  signal?: AbortSignal,
+): Promise<Answer<DeadLetters>> {
+  return ops.get(PATH, isDeadLetters, { ...query }, signal);
+}
+
+export function readDeadLetter(
+  ops: OpsClient,
+  id: string,
+  signal?: AbortSignal,
+): Promise<Answer<DeadLetterDetail>> {
+  return ops.get(`${PATH}/${encodeURIComponent(id)}`, isDeadLetterDetail, {}, signal);
+}
+
+/** What sending them again would do, or does. */
+export function redrive(
+  ops: OpsClient,
+  letters: LetterSelection,
+  { dryRun, includeFailing = false }: { dryRun: boolean; includeFailing?: boolean },
+): Promise<Answer<RedriveResult>> {
+  return ops.post(`${PATH}/redrive`, isRedriveResult, { ...letters, dryRun, includeFailing }, ACT_TIMEOUT_MS);
+}
+
+/** Which would be given up, or gives them up. */
+export function discard(
+  ops: OpsClient,
+  letters: LetterSelection,
+  { dryRun, reason }: { dryRun: boolean; reason: string },
+): Promise<Answer<DiscardResult>> {
+  return ops.post(`${PATH}/discard`, isDiscardResult, { ...letters, reason, dryRun }, ACT_TIMEOUT_MS);
+}
+
+const letterFields = {
+  id: isText,
+  state: oneOf("OPEN", "REDRIVEN", "DISCARDED"),
+  class: isText,
+  message: isText,
+  consumer: isText,
+  attempts: isNumber,
+  firstSeen: isTime,
+  lastSeen: isTime,
+  source: shaped({ topic: isText, partition: isNumber, offset: isNumber }),
+  key: orNull(isText),
+  act: orNull(shaped({ action: isText, by: isText, at: isTime, reason: orNull(isText) })),
+};
+
+const isDeadLetter: Guard<DeadLetter> = shaped(letterFields);
+
+const isDeadLetterDetail: Guard<DeadLetterDetail> = shaped({
+  ...letterFields,
+  headers: isRecord,
+  value: isAnything,
+  hex: orNull(isText),
+  schemaId: orNull(isNumber),
+  problem: orNull(isText),
+});
+
+const isGroup: Guard<DeadLetterGroup> = shaped({
+  class: isText,
+  consumer: isText,
+  message: isText,
+  count: isNumber,
+  firstSeen: isTime,
+  lastSeen: isTime,
+});
+
+const isDeadLetters: Guard<DeadLetters> = shaped({
+  open: isNumber,
+  redriven: isNumber,
+  discarded: isNumber,
+  groups: listOf(isGroup),
+  letters: listOf(isDeadLetter),
+  more: isFlag,
+});
+
+const isRedriveLetter: Guard<RedriveLetter> = shaped({
+  id: isText,
+  verdict: oneOf("WOULD_APPLY", "WOULD_BE_DUPLICATE", "STILL_FAILING", "NOT_OPEN", "UNKNOWN_LETTER"),
+  detail: orNull(isText),
+  sent: isFlag,
+});
+
+const isRedriveResult: Guard<RedriveResult> = shaped({
+  dryRun: isFlag,
+  letters: listOf(isRedriveLetter),
+  wouldApply: isNumber,
+  wouldBeDuplicate: isNumber,
+  stillFailing: isNumber,
+  notOpen: isNumber,
+  sent: isNumber,
+});
+
+const isDiscardResult: Guard<DiscardResult> = shaped({
+  dryRun: isFlag,
+  letters: listOf(shaped({ id: isText, verdict: oneOf("WOULD_DISCARD", "NOT_OPEN", "UNKNOWN_LETTER") })),
+  discarded: isNumber,
+});

@@ -1,0 +1,89 @@
+/** Lines over time on a canvas. The only file that knows the library, and its styles; it is loaded when first needed. */
+
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { clockTime } from "../format";
+import type { ChartData } from "./chart";
+import { isolated } from "./gaps";
+
+const HEIGHT = 180;
+/** Lines are told apart by these too, not by colour alone. */
+const DASHES: number[][] = [[], [6, 4], [2, 3], [10, 3, 2, 3], [12, 5], [4, 2]];
+
+export interface PlotOptions {
+  labels: string[];
+  format: (value: number) => string;
+  /** The place of the cursor in the data; none outside. */
+  onCursor: (index: number | undefined) => void;
+}
+
+export class Plot {
+  readonly #plot: uPlot;
+  readonly #life = new AbortController();
+  readonly #resized: ResizeObserver;
+
+  constructor(host: HTMLElement, data: ChartData, options: PlotOptions) {
+    const colour = (name: string) => getComputedStyle(host).getPropertyValue(name).trim();
+    this.#plot = new uPlot(settingsOf(host.clientWidth, colour, options), align(data), host);
+    this.#resized = new ResizeObserver(() => this.#plot.setSize({ width: host.clientWidth, height: HEIGHT }));
+    this.#resized.observe(host);
+    const { signal } = this.#life;
+    // The colours are asked for at each drawing.
+    const redraw = () => this.#plot.redraw();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw, { signal });
+  }
+
+  set(data: ChartData): void {
+    this.#plot.setData(align(data));
+  }
+
+  destroy(): void {
+    this.#life.abort();
+    this.#resized.disconnect();
+    this.#plot.destroy();
+  }
+}
+
+function align({ times, series }: ChartData): uPlot.AlignedData {
+  return [times, ...series.map(({ values }) => values)];
+}
+
+function settingsOf(
+  width: number,
+  colour: (name: string) => string,
+  { labels, format, onCursor }: PlotOptions,
+): uPlot.Options {
+  const axis = {
+    stroke: () => colour("--ink-soft"),
+    grid: { stroke: () => colour("--line"), width: 1 },
+    ticks: { stroke: () => colour("--line"), width: 1 },
+  };
+  const ink = (place: number) => colour(`--series-${((place - 1) % DASHES.length) + 1}`);
+  return {
+    width,
+    height: HEIGHT,
+    legend: { show: false },
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 6, fill: (_, place) => ink(place) } },
+    scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.05 : 1] } },
+    axes: [
+      { ...axis, values: (_, splits) => splits.map(clockTime), space: 80 },
+      { ...axis, values: (_, splits) => splits.map(format), size: 64 },
+    ],
+    series: [
+      {},
+      ...labels.map((label, place) => ({
+        label,
+        stroke: () => ink(place + 1),
+        width: 2,
+        dash: DASHES[place % DASHES.length] ?? [],
+        points: {
+          show: false,
+          size: 5,
+          fill: () => ink(place + 1),
+          filter: (plot: uPlot, of: number) => isolated(plot.data[of] ?? []),
+        },
+      })),
+    ],
+    hooks: { setCursor: [(plot) => onCursor(plot.cursor.idx ?? undefined)] },
+  };
+}

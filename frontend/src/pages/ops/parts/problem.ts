@@ -1,0 +1,19 @@
+/** What went wrong, in words. */
+
+import { isRecord } from "../../../api/client";
+import type { Problem } from "../../../api/ops-client";
+
+export function problemText(problem: Problem): string {
+  if (problem.kind === "silence") return "The service gave no answer that this page can use.";
+  const { code, message } = problem.error;
+  const faults = Object.entries(faultsOf(problem)).map(([field, fault]) => `${field} ${fault}`);
+  const details = faults.length === 0 ? "" : ` ${faults.join("; ")}.`;
+  return `${message}${details} (${code})`;
+}
+
+/** What is wrong with each field of a request, as the service tells it. */
+export function faultsOf(problem: Problem): Record<string, string> {
+  if (problem.kind !== "refusal" || !isRecord(problem.error.fields)) return {};
+  const faults = Object.entries(problem.error.fields);
+  return Object.fromEntries(faults.map(([field, fault]) => [field, String(fault)]));
+}

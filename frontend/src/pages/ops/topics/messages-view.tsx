@@ -1,0 +1,133 @@
+import { useEffect, useMemo, useState } from "react";
+import type { Answer } from "../../../api/client";
+import { problemOf } from "../../../api/ops-client";
+import { readMessages, readNextMessages } from "../../../api/ops-topics";
+import type { Message, Messages } from "../../../api/ops-types";
+import { changeParams, hrefOf, useParams } from "../address";
+import { count, plural } from "../format";
+import { Moment } from "../parts/figures";
+import { Headers, Payload } from "../parts/payload";
+import { problemText } from "../parts/problem";
+import { ViewHead } from "../parts/view-head";
+import { ViewLink } from "../parts/view-link";
+import { useWorkplace } from "../workplace";
+import { formOf, type MessageForm, paramsOf, queryOf, readPosition, writePosition } from "./message-query";
+import { MessageSearch } from "./message-search";
+
+/** What is in a topic. It is asked for once: what one reads must not move. */
+export function MessagesView({ topic }: { topic: string }) {
+  const params = useParams();
+  const search = params.toString();
+  const form = useMemo(() => formOf(new URLSearchParams(search)), [search]);
+  const after = params.get("after") ?? "";
+  const { answer, isAsking, askAgain } = useMessages(topic, form, after);
+  return (
+    <>
+      <p>
+        <ViewLink href={hrefOf("topics")}>All topics</ViewLink>
+      </p>
+      <ViewHead title={topic} />
+      <MessageSearch
+        form={form}
+        onSearch={(next) => {
+          changeParams(paramsOf(next));
+          askAgain();
+        }}
+      />
+      <p role="status" className="ops-step">
+        {isAsking ? "Reading…" : answer?.kind === "success" && summary(answer.data)}
+      </p>
+      {answer !== undefined && answer.kind !== "success" && !isAsking && (
+        <p role="alert" className="ops-fault">
+          {problemText(problemOf(answer))}
+        </p>
+      )}
+      {answer?.kind === "success" && <MessageList messages={answer.data} isAsking={isAsking} />}
+    </>
+  );
+}
+
+function summary({ messages, scanned }: Messages): string {
+  return `${plural(messages.length, "message")} of ${count(scanned)} looked at.`;
+}
+
+function useMessages(topic: string, form: MessageForm, after: string) {
+  const { ops } = useWorkplace();
+  const [answer, setAnswer] = useState<Answer<Messages>>();
+  const [isAsking, setAsking] = useState(true);
+  const [round, setRound] = useState(0);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another round asks the same once more
+  useEffect(() => {
+    const life = new AbortController();
+    const { signal } = life;
+    const position = readPosition(after);
+    const asked =
+      position === undefined
+        ? readMessages(ops, topic, queryOf(form), signal)
+        : readNextMessages(ops, topic, queryOf(form), position, signal);
+    setAsking(true);
+    void asked.then((answer) => {
+      if (signal.aborted) return;
+      setAnswer(answer);
+      setAsking(false);
+    });
+    return () => life.abort();
+  }, [ops, topic, form, after, round]);
+
+  return { answer, isAsking, askAgain: () => setRound((round) => round + 1) };
+}
+
+function MessageList({ messages: { messages, next }, isAsking }: { messages: Messages; isAsking: boolean }) {
+  return (
+    <>
+      {messages.length === 0 ? (
+        <p className="ops-empty">No message is like this{next !== null && " on this page"}.</p>
+      ) : (
+        <ol className="ops-messages" aria-busy={isAsking} data-testid="messages">
+          {messages.map((message) => (
+            <li key={`${message.partition}-${message.offset}`} className="ops-card">
+              <MessageCard message={message} />
+            </li>
+          ))}
+        </ol>
+      )}
+      {next !== null && (
+        <button
+          type="button"
+          className="button button-quiet"
+          onClick={() => {
+            changeParams({ after: writePosition(next) });
+            // One reads on from the top.
+            document.querySelector<HTMLElement>("main h1")?.focus();
+          }}
+        >
+          Next page
+        </button>
+      )}
+    </>
+  );
+}
+
+function MessageCard({ message }: { message: Message }) {
+  const { partition, offset, timestamp, key, headers, value, hex, schemaId, problem } = message;
+  const headersCount = Object.keys(headers).length;
+  return (
+    <article aria-label={`Partition ${partition}, offset ${offset}`}>
+      <p className="ops-message-head">
+        <b>
+          {partition} / {offset}
+        </b>
+        <Moment iso={timestamp} />
+        <span>{key === null ? "no key" : <code>{key}</code>}</span>
+      </p>
+      <Payload value={value} hex={hex} schemaId={schemaId} problem={problem} />
+      {headersCount > 0 && (
+        <details>
+          <summary>{plural(headersCount, "header")}</summary>
+          <Headers headers={headers} />
+        </details>
+      )}
+    </article>
+  );
+}
