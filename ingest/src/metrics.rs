@@ -14,6 +14,9 @@ const IN_FLIGHT: &str = "flashsale_ingest_in_flight";
 const LOG_QUEUE: &str = "flashsale_ingest_log_queue_records";
 const SETTLE_FAILED: &str = "flashsale_ingest_settle_failed_total";
 
+/// Why attempts are refused before any decision.
+const REASONS: [&str; 8] =
+    ["users", "rate_limited", "in_flight", "log_queue_full", "catalogue", "batcher", "undecided", "stood_still"];
 const FENCE: &str = "flashsale_fence_open";
 
 /// Describes the metrics of this crate to the recorder.
@@ -53,6 +56,8 @@ impl std::fmt::Debug for Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
+        // An alert looks for what has not happened yet.
+        REASONS.iter().for_each(|reason| counter!(REFUSED, "reason" => *reason).increment(0));
         let answers = |outcome: &'static str| counter!(ANSWERS, "outcome" => outcome);
         Self {
             accepted: answers("accepted"),

@@ -66,6 +66,7 @@ impl Service {
     /// A processor from its parts; `instance` names this one in its group, empty for any. Without Postgres there
     /// is nothing to reconcile with.
     pub fn new(config: &Config, hot: &HotState, ledger: &Ledger, store: Option<&Store>, instance: &str) -> Self {
+        metrics::begin();
         let reconcile = store.map(|store| {
             let reconciler =
                 reconcile::Reconciler::new(hot.clone(), ledger.clone(), store.clone(), config.recover.clone());

@@ -29,6 +29,21 @@ pub fn describe() {
     describe_histogram!(LAG, "Seconds from what happened to a sale to the moment its listeners were told");
 }
 
+/// Begins what alerts and dashboards look at, before anything of it has happened.
+pub(crate) fn begin_postgres() {
+    counter!(BISECTED).increment(0);
+    // Looked up, a histogram shows itself as empty.
+    drop((histogram!(DECISION_TO_ROW), histogram!(BATCH)));
+}
+
+/// As [`begin_postgres`], for the live streams.
+pub(crate) fn begin_sse() {
+    clients(0);
+    ["full", "address"].into_iter().for_each(|reason| counter!(REFUSED, "reason" => reason).increment(0));
+    ["initial", "step", "reset"].into_iter().for_each(|kind| counter!(SENT, "kind" => kind).increment(0));
+    drop(histogram!(LAG));
+}
+
 pub(crate) fn written(entries: usize, seconds_to_row: impl Iterator<Item = f64>) {
     histogram!(BATCH).record(entries as f64);
     let to_row = histogram!(DECISION_TO_ROW);

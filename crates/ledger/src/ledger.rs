@@ -79,6 +79,7 @@ pub struct Ledger {
 impl Ledger {
     /// Opens the log: registers our schemas and starts a producer.
     pub async fn open(config: Config) -> Result<Self, Error> {
+        crate::scribe::metrics_begin();
         let topics: BTreeMap<Topic, String> =
             Topic::ALL.into_iter().map(|topic| (topic, format!("{}{topic}", config.topic_prefix))).collect();
         let registry = match &config.registry_url {

@@ -14,6 +14,7 @@ use flashsale_streaming::{Delivery, NotDelivered, Producer};
 
 use crate::Ledger;
 
+const UNWRITABLE: &str = "flashsale_ledger_unwritable_total";
 /// Header of a tombstone in `sale-status`: the sale that is gone.
 pub(crate) const TOMBSTONE_SALE_ID: &str = "sale_id";
 
@@ -141,8 +142,13 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// Begins what an alert looks at, before anything of it has happened.
+pub(crate) fn metrics_begin() {
+    metrics::counter!(UNWRITABLE).increment(0);
+}
+
 // Our own types always fit our own schemas: a test encodes every field. If not, the loss must be seen.
 fn unwritable(error: &EncodeError) {
-    metrics::counter!("flashsale_ledger_unwritable_total").increment(1);
+    metrics::counter!(UNWRITABLE).increment(1);
     tracing::error!(%error, "an event could not be written");
 }

@@ -377,6 +377,7 @@ impl KafkaSource {
     /// Joins the group; the connection is made in the background. What `hold` holds is not read.
     pub fn start(config: &Config, consumer: &ConsumerConfig, hold: watch::Receiver<Hold>) -> Result<Self, Error> {
         consumer.check()?;
+        metrics::consumer_begins(&consumer.group);
         let shared = Arc::new(Shared {
             to_commit: Mutex::default(),
             waiting: Mutex::default(),

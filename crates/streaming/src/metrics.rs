@@ -67,6 +67,16 @@ pub(crate) fn accounted(consumer: &str, partition: &Partition, span: &Span, coun
     .increment(span.consumed as f64 - accounted as f64);
 }
 
+/// Begins what alerts look at, before anything of it has happened.
+pub(crate) fn consumer_begins(group: &str) {
+    held(group, false);
+    counter!(STALLED).increment(0);
+}
+
+pub(crate) fn producer_begins() {
+    counter!(PRODUCE_REFUSED).increment(0);
+}
+
 pub(crate) fn stalled() {
     counter!(STALLED).increment(1);
 }

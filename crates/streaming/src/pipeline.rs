@@ -81,6 +81,7 @@ where
 {
     /// A pipeline from its parts.
     pub fn new(config: PipelineConfig, source: S, stage: F, sink: K, dead_letters: DeadLetters) -> Self {
+        metrics::paused(&config.name, false);
         let breaker = Breaker::new(&config.name, config.backoff_min, config.backoff_max);
         Self {
             config,

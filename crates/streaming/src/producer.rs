@@ -154,6 +154,7 @@ impl Producer {
             .set("compression.type", "lz4")
             // The partition that Java clients and Redpanda's tools compute for the same key.
             .set("partitioner", "murmur2_random");
+        metrics::producer_begins();
         let fatal = Arc::new(AtomicBool::new(false));
         let inner = ThreadedProducer::from_config_and_context(&client, Context { fatal: fatal.clone() })
             .map_err(Error::Config)?;

@@ -15,7 +15,10 @@ use flashsale_streaming::{ConsumerConfig, KafkaSource, Pipeline, PipelineConfig,
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::postgres::{Config, PostgresSink, stage};
+use crate::{
+    metrics,
+    postgres::{Config, PostgresSink, stage},
+};
 
 /// Its name in metrics, logs and dead letters.
 const NAME: &str = "sink-postgres";
@@ -58,6 +61,7 @@ pub struct Service {
 impl Service {
     /// A sink from its parts.
     pub fn new(config: Config, store: Store, ledger: Ledger) -> Self {
+        metrics::begin_postgres();
         Self { config, store, ledger, joined: Arc::default() }
     }
 

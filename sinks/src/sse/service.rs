@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{Config, clients::Clients, hub::Hub};
+use crate::metrics;
 
 /// At least so long between two looks at all sales, however fast they change.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -35,6 +36,7 @@ impl Service {
     /// Streams what `view`, a table of sales kept from the status topic, says. When `closing` is cancelled all streams
     /// end, so that the server can stop and clients connect elsewhere.
     pub fn new(config: Config, view: SaleView, proxies: TrustedProxies, closing: CancellationToken) -> Self {
+        metrics::begin_sse();
         let hub = Hub::new(Duration::from_millis(config.coalesce_ms));
         let clients = Clients::new(config.clients_max, config.clients_per_ip_max);
         Self { shared: Arc::new(Shared { config, hub, clients, view, proxies, closing }) }
