@@ -182,6 +182,17 @@ fn main() {
         println!("{name:34} {seconds:>7.2} {:>12.0} {ratio:>6.2}", UNITS as f64 / seconds);
     };
     line("raw pass over the topic", limit);
+    let into = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for (format, name) in
+        [("parquet", "export, Parquet (goal: 10 s)"), ("csv", "export, CSV"), ("jsonl", "export, JSON Lines")]
+    {
+        line(name, flashsale(&bench, &["export", "--json", "--format", format, "--output", &into(format)]).0);
+    }
+    flashsale(&bench, &["export", "--json", "--output", &into("again")]);
+    let same = Command::new("diff").args(["-rq", &into("parquet"), &into("again")]).output().unwrap();
+    assert!(same.status.success(), "two exports differ: {}", String::from_utf8_lossy(&same.stdout));
+    line("report", flashsale(&bench, &["report", "--sku", "BENCH", "--json"]).0);
+    line("replay into a sandbox, full speed", flashsale(&bench, &["replay", "--sandbox", "try.", "--json"]).0);
     line("verify (goal: 10 s)", flashsale(&bench, &["verify", "--sku", "BENCH", "--json"]).0);
     let redis = stack.url(Kind::Redis).unwrap().rsplit(':').next().unwrap().to_owned();
     let flushed = Command::new("redis-cli").args(["-p", &redis, "FLUSHALL"]).output().unwrap();

@@ -6,6 +6,8 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::{client::legacy::Client as HyperClient, rt::TokioExecutor};
 use serde_json::Value;
 
+use crate::commands::actor::whoever;
+
 type Body = Full<axum::body::Bytes>;
 
 /// Longest answer that is read.
@@ -17,13 +19,15 @@ pub(crate) struct Client {
     http: HyperClient<hyper_util::client::legacy::connect::HttpConnector, Body>,
     url: String,
     admin_key: String,
+    actor: Option<String>,
 }
 
 impl Client {
     /// A client of the installation at `url`.
     pub(crate) fn new(url: &str, admin_key: &str) -> Self {
+        let actor = whoever().ok().map(|actor| actor.to_string());
         let http = HyperClient::builder(TokioExecutor::new()).build_http();
-        Self { http, url: url.trim_end_matches('/').to_owned(), admin_key: admin_key.to_owned() }
+        Self { http, url: url.trim_end_matches('/').to_owned(), admin_key: admin_key.to_owned(), actor }
     }
 
     /// Sends a request; returns the status and the whole envelope.
@@ -35,6 +39,9 @@ impl Client {
     ) -> anyhow::Result<(StatusCode, Value)> {
         let url = format!("{}{path}", self.url);
         let mut request = Request::builder().method(method).uri(&url).header("x-admin-key", &self.admin_key);
+        if let Some(actor) = &self.actor {
+            request = request.header("x-operator", actor);
+        }
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// The admin key of a local stack, known to everybody.
 pub(crate) const LOCAL_ADMIN_KEY: &str = "dev-admin-key-12345678";
 /// Variables with our prefix that are read elsewhere.
-const NOT_SETTINGS: [&str; 4] = ["CONFIG", "CACHE_DIR", "URL", "DATA_DIR"];
+const NOT_SETTINGS: [&str; 5] = ["CONFIG", "CACHE_DIR", "URL", "DATA_DIR", "OPERATOR"];
 
 const DEFAULTS: &str = include_str!("../config.default.toml");
 

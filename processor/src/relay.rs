@@ -187,7 +187,8 @@ pub(crate) async fn publish(ledger: &Ledger, sku: &Sku, entries: &[OutboxEntry])
                 records += units.len() as u64;
                 for (unit, sold_since) in units.iter().zip(0..) {
                     let remaining = remaining_after_first.saturating_sub(sold_since);
-                    ledger.send_decision(&delivery, &accepted(sku, unit, remaining, ingest_id));
+                    // No header: the trace of a request ends where its ingest died.
+                    ledger.send_decision(&delivery, &accepted(sku, unit, remaining, ingest_id), &[]);
                 }
             }
         }

@@ -228,6 +228,8 @@ impl Service {
                 Err(Error::Streaming(error @ flashsale_streaming::Error::Stopped(_))) if !shutdown.is_cancelled() => {
                     tracing::warn!(%error, "the status consumer starts again in {wait:?}");
                 }
+                // Held by an order.
+                Ok(()) if !shutdown.is_cancelled() => continue,
                 ended => return ended,
             }
             if began.elapsed() >= RESTART_MAX {
@@ -248,8 +250,9 @@ impl Service {
     ) -> Result<(), Error> {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            () = orders.known() => {}
+            () = async { orders.known().await; orders.let_go().await } => {}
         }
+        let stop = shutdown.child_token();
         let decoder = self.ledger.decoder::<PurchaseDecision>().await?;
         let group = self.ledger.group(PROCESSOR_STATUS);
         let mut consumer = ConsumerConfig::new(group, [self.ledger.topic(Topic::PurchaseDecisions).to_owned()]);
@@ -261,7 +264,7 @@ impl Service {
         config.linger = Duration::from_millis(self.config.coalesce_ms);
         config.batch_max = BATCH_MAX;
         let pipeline = Pipeline::new(config, source, stage, sink, self.ledger.dead_letters("status"));
-        pipeline.run(shutdown.clone()).await.map_err(Error::Streaming)
+        orders.obeyed(&stop, pipeline.run(stop.clone())).await.map_err(Error::Streaming)
     }
 
     /// Publishes what is news to the topic, at most once a sale in each interval.

@@ -1,5 +1,6 @@
 //! The commands.
 
+pub(crate) mod actor;
 mod configuration;
 mod drill;
 mod export;

@@ -6,10 +6,14 @@ use clap::{Args, Subcommand};
 use flashsale_core::Sku;
 use flashsale_platform::shutdown;
 use flashsale_processor::recover::{Recovery, Step, Summary};
-use serde_json::json;
+use flashsale_schemas::events::OperatorAction;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::stores::{Bar, Stores};
+use super::{
+    actor::noted,
+    stores::{Bar, Stores},
+};
 use crate::{
     settings::Sources,
     terminal::{count, dim, green, say},
@@ -72,6 +76,9 @@ async fn redis(stores: &Stores, options: &Options, stop: &CancellationToken) -> 
     };
     bar.finish();
     let summary = done?;
+    if !options.dry_run {
+        note(stores, options, "redis", json!({ "repairs": summary.repairs.len() })).await?;
+    }
     if options.json {
         say(serde_json::to_string_pretty(&json!({
             "dryRun": options.dry_run, "sales": summary.sales, "records": summary.records,
@@ -81,6 +88,12 @@ async fn redis(stores: &Stores, options: &Options, stop: &CancellationToken) -> 
         tell(&summary, options.dry_run);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes down that a store was made anew.
+async fn note(stores: &Stores, options: &Options, store: &str, mut detail: Value) -> anyhow::Result<()> {
+    detail["sku"] = json!(options.sku);
+    noted(&stores.ledger, OperatorAction::Rebuild, store, Some(detail)).await
 }
 
 fn tell(summary: &Summary, dry_run: bool) {
@@ -115,6 +128,10 @@ async fn postgres(stores: &Stores, options: &Options, stop: &CancellationToken) 
     let done = flashsale_sinks::postgres::rebuild(ledger, &stores.store, sku, options.dry_run, progress, stop).await;
     bar.finish();
     let rebuilt = done?;
+    if !options.dry_run {
+        let changed = rebuilt.iter().filter(|sale| !sale.is_unchanged()).count();
+        note(stores, options, "postgres", json!({ "changed": changed })).await?;
+    }
     if options.json {
         say(serde_json::to_string_pretty(&json!({ "dryRun": options.dry_run, "sales": rebuilt }))?);
         return Ok(ExitCode::SUCCESS);

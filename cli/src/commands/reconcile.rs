@@ -7,10 +7,11 @@ use flashsale_audit::{Log, Selection};
 use flashsale_core::Sku;
 use flashsale_platform::shutdown;
 use flashsale_processor::reconcile::{Finding, Reconciler, Repair};
-use flashsale_schemas::events::ReconciliationTrigger as Trigger;
+use flashsale_schemas::events::{OperatorAction, ReconciliationTrigger as Trigger};
 use serde_json::{Value, json};
 
 use super::{
+    actor::noted,
     stores::Stores,
     verify::{as_json, differences, summary},
 };
@@ -59,6 +60,16 @@ impl Reconcile {
         let reconciler = Reconciler::new(stores.hot.clone(), stores.ledger.clone(), stores.store.clone(), recover);
         let repair = if self.repair { Repair::All } else { Repair::Nothing };
         let findings = reconciler.run(skus, repair, Trigger::Demand, &stop).await?;
+        if self.repair {
+            let found: u64 = findings.iter().map(Finding::found).sum();
+            let repaired: usize = findings.iter().map(|finding| finding.repaired.len()).sum();
+            let target = match &self.sku[..] {
+                [] => "all sales".to_owned(),
+                skus => skus.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            };
+            let detail = json!({ "found": found, "repaired": repaired });
+            noted(&stores.ledger, OperatorAction::Reconcile, &target, Some(detail)).await?;
+        }
         if self.json {
             let findings: Vec<Value> = findings.iter().map(json_of).collect();
             say(serde_json::to_string_pretty(&findings)?);

@@ -72,7 +72,7 @@ impl Shop {
             ingest_id: "forger".into(),
         };
         let delivery = flashsale_streaming::Delivery::begin();
-        self.shop.ledger.send_decision(&delivery, &forged);
+        self.shop.ledger.send_decision(&delivery, &forged, &[]);
         delivery.seal();
         delivery.wait().await.unwrap();
     }

@@ -6,6 +6,7 @@ use flashsale_schemas::{
 };
 use flashsale_streaming::{Hold, View, ViewConfig};
 use tokio::{runtime::Handle, sync::watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Ledger, passage::decode};
 
@@ -20,6 +21,24 @@ impl Orders {
     /// Waits until every order that stood at the start is known; before that nothing may be read.
     pub async fn known(&self) {
         self.view.caught_up().await;
+    }
+
+    /// Waits until something may be read.
+    pub async fn let_go(&self) {
+        // Fails only when the view is gone, and it is ours.
+        drop(self.hold.clone().wait_for(|hold| !hold.is_whole()).await);
+    }
+
+    /// Runs `reading` until it ends; when nothing may be read any more it is told to stop by the token that it was
+    /// made with.
+    pub async fn obeyed<T>(&self, stop: &CancellationToken, reading: impl Future<Output = T>) -> T {
+        let mut reading = Box::pin(reading);
+        let mut hold = self.hold.clone();
+        tokio::select! {
+            ended = &mut reading => return ended,
+            _ = hold.wait_for(Hold::is_whole) => stop.cancel(),
+        }
+        reading.await
     }
 
     /// What is to be held.

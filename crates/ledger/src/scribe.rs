@@ -10,7 +10,7 @@ use flashsale_schemas::{
         SaleStatusRecord, event_id,
     },
 };
-use flashsale_streaming::{Delivery, NotDelivered, Producer};
+use flashsale_streaming::{Delivery, Header, NotDelivered, Producer};
 
 use crate::Ledger;
 
@@ -25,7 +25,7 @@ pub fn refusal_id(ingest_id: &str, number: u64) -> String {
 
 impl Ledger {
     fn send<T: Event>(&self, delivery: &Arc<Delivery>, encoder: &Encoder<T>, key: &[u8], event: &T) {
-        self.send_by(&self.producer, delivery, encoder, key, event);
+        self.send_by(&self.producer, delivery, encoder, key, event, &[]);
     }
 
     fn send_by<T: Event>(
@@ -35,9 +35,10 @@ impl Ledger {
         encoder: &Encoder<T>,
         key: &[u8],
         event: &T,
+        headers: &[Header],
     ) {
         match encoder.encode(event) {
-            Ok(record) => producer.send(delivery, self.topic(T::TOPIC), key, Some(&record), &[]),
+            Ok(record) => producer.send(delivery, self.topic(T::TOPIC), key, Some(&record), headers),
             Err(error) => {
                 unwritable(&error);
                 delivery.fail();
@@ -45,17 +46,17 @@ impl Ledger {
         }
     }
 
-    /// Queues a decision as part of `delivery`.
-    pub fn send_decision(&self, delivery: &Arc<Delivery>, decision: &PurchaseDecision) {
+    /// Queues a decision as part of `delivery`. No consumer needs a header.
+    pub fn send_decision(&self, delivery: &Arc<Delivery>, decision: &PurchaseDecision, headers: &[Header]) {
         let key = format!("{}:{}", decision.sale_id, decision.user_id);
-        self.send(delivery, &self.encoders.decision, key.as_bytes(), decision);
+        self.send_by(&self.producer, delivery, &self.encoders.decision, key.as_bytes(), decision, headers);
     }
 
     /// Queues a refusal as part of `delivery`: by a producer that waits longer for the brokers, since the outbox
     /// holds no refusals.
-    pub fn send_refusal(&self, delivery: &Arc<Delivery>, refusal: &PurchaseDecision) {
+    pub fn send_refusal(&self, delivery: &Arc<Delivery>, refusal: &PurchaseDecision, headers: &[Header]) {
         let key = format!("{}:{}", refusal.sale_id, refusal.user_id);
-        self.send_by(&self.refusals, delivery, &self.encoders.decision, key.as_bytes(), refusal);
+        self.send_by(&self.refusals, delivery, &self.encoders.decision, key.as_bytes(), refusal, headers);
     }
 
     /// Queues a state change as part of `delivery`; `after` is the sale as the change left it.

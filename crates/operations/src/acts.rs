@@ -9,6 +9,7 @@ use std::{
 };
 
 use flashsale_core::Micros;
+use flashsale_ledger::Ledger;
 use flashsale_schemas::events::{OperatorAct, OperatorAction};
 use flashsale_streaming::ScanFrom;
 use serde::Serialize;
@@ -110,6 +111,30 @@ pub(crate) fn act(
     }
 }
 
+/// Writes to the log what an operator did.
+///
+/// # Errors
+/// When the log does not take it.
+pub async fn record(
+    ledger: &Ledger,
+    action: OperatorAction,
+    target: &str,
+    actor: &Actor,
+    detail: Option<Value>,
+) -> Result<(), Error> {
+    record_all(ledger, &[act(action, target, actor, None, detail.as_ref())]).await
+}
+
+async fn record_all(ledger: &Ledger, acts: &[OperatorAct]) -> Result<(), Error> {
+    ledger.publish_acts(acts).await?;
+    for act in acts {
+        let (action, OperatorAct { target, actor, .. }) = (name_of(act.action), act);
+        tracing::info!(action, target, actor, "an operator acted");
+        metrics::acted(&action);
+    }
+    Ok(())
+}
+
 impl Operations {
     /// Writes to the log what an operator did.
     ///
@@ -122,17 +147,11 @@ impl Operations {
         actor: &Actor,
         detail: Option<Value>,
     ) -> Result<(), Error> {
-        self.record_all(&[act(action, target, actor, None, detail.as_ref())]).await
+        record(&self.ledger, action, target, actor, detail).await
     }
 
     pub(crate) async fn record_all(&self, acts: &[OperatorAct]) -> Result<(), Error> {
-        self.ledger.publish_acts(acts).await?;
-        for act in acts {
-            let (action, OperatorAct { target, actor, .. }) = (name_of(act.action), act);
-            tracing::info!(action, target, actor, "an operator acted");
-            metrics::acted(&action);
-        }
-        Ok(())
+        record_all(&self.ledger, acts).await
     }
 
     /// The newest acts, the newest first.

@@ -21,7 +21,7 @@ use flashsale_sql::Store;
 
 use letters::LetterBook;
 
-pub use acts::{Act, Actor, InvalidActor};
+pub use acts::{Act, Actor, InvalidActor, record};
 pub use consumers::{
     Consumer, Consumers, Member, Order, PartitionName, PartitionView, Paused, Sample, Sampler, Verdict, Watcher,
     WatcherConfig, judge, positions_at, rate,

@@ -122,8 +122,8 @@ impl Operations {
         }
         if standing.members > 0 {
             return Err(Error::Running(format!(
-                "{} has {} member(s); stop every instance of it first, a paused one is still a member",
-                reset.consumer, standing.members
+                "{} has {} member(s); `flashsale ops pause {}` makes ours leave the group, any other has to be stopped",
+                reset.consumer, standing.members, reset.consumer
             )));
         }
         if stored.is_some() {
@@ -238,7 +238,8 @@ fn planned(partition: &Partition, from: Option<&i64>, to: i64, first: i64) -> Mo
 fn warnings(standing: &Standing, moves: &[Move], is_sink: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     if standing.members > 0 {
-        warnings.push(format!("the group has {} member(s); stop them before you do it", standing.members));
+        warnings
+            .push(format!("the group has {} member(s), which have to leave before it can be done", standing.members));
     }
     if is_sink && moves.iter().any(|one| one.skips > 0) {
         warnings.push(

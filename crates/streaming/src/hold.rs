@@ -27,6 +27,11 @@ impl Hold {
         }
     }
 
+    /// Whether nothing is to be read at all: then a consumer leaves its group, so that it can be put elsewhere.
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Pause(partitions) if partitions.is_empty())
+    }
+
     /// For consumers that nobody gives orders to.
     pub fn never() -> watch::Receiver<Self> {
         watch::channel(Self::Nothing).1

@@ -98,7 +98,8 @@ impl Reconciler {
             }
             if let Some(unit) = self.hot.unit_of(&seen.sku, &sale.sale_id, user).await? {
                 let remaining = sale.initial_stock.saturating_sub(sequence);
-                self.ledger.send_decision(&delivery, &relay::accepted(&seen.sku, &unit, remaining, "reconciler"));
+                let event = relay::accepted(&seen.sku, &unit, remaining, "reconciler");
+                self.ledger.send_decision(&delivery, &event, &[]);
                 published.push(unit);
             }
         }

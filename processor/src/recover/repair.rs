@@ -226,7 +226,7 @@ impl Recovery {
             match self.hot.unit_of(sku, sale_id, user).await {
                 Ok(Some(unit)) => {
                     let remaining = initial.saturating_sub(unit.receipt.sequence);
-                    self.ledger.send_decision(&delivery, &relay::accepted(sku, &unit, remaining, "recovery"));
+                    self.ledger.send_decision(&delivery, &relay::accepted(sku, &unit, remaining, "recovery"), &[]);
                 }
                 Ok(None) | Err(flashsale_lua::Error::Reply { .. }) => {
                     tracing::error!(%sku, %user, "a buyer without a request id is taken out of Redis");

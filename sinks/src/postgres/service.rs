@@ -79,7 +79,9 @@ impl Service {
         loop {
             let began = Instant::now();
             let error = match self.consume(&orders, &shutdown).await {
-                Ok(()) => return Ok(()),
+                Ok(()) if shutdown.is_cancelled() => return Ok(()),
+                // Held by an order.
+                Ok(()) => continue,
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => error,
             };
@@ -97,17 +99,19 @@ impl Service {
     async fn consume(&self, orders: &Orders, shutdown: &CancellationToken) -> Result<(), Error> {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            () = orders.known() => {}
+            () = async { orders.known().await; orders.let_go().await } => {}
         }
+        let stop = shutdown.child_token();
         let Config { group, instance, batch_max, linger, answer_timeout } = &self.config;
         let decoder = self.ledger.decoder::<PurchaseDecision>().await?;
         let mut consumer = ConsumerConfig::new(group, [self.ledger.topic(Topic::PurchaseDecisions).to_owned()]);
         consumer.instance.clone_from(instance);
         let source = KafkaSource::start(self.ledger.streaming(), &consumer, orders.hold())?;
         let sink = PostgresSink::new(self.store.clone(), group, *answer_timeout).telling(self.joined.clone());
-        let pipeline = PipelineConfig { batch_max: *batch_max, linger: *linger, ..PipelineConfig::new(NAME) };
+        let config = PipelineConfig { batch_max: *batch_max, linger: *linger, ..PipelineConfig::new(NAME) };
         let dead_letters = self.ledger.dead_letters(NAME);
-        Pipeline::new(pipeline, source, stage(decoder), sink, dead_letters).run(shutdown.clone()).await?;
+        let pipeline = Pipeline::new(config, source, stage(decoder), sink, dead_letters);
+        orders.obeyed(&stop, pipeline.run(stop.clone())).await?;
         Ok(())
     }
 }

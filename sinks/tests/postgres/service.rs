@@ -1,6 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use flashsale_ledger::Ledger;
+use flashsale_platform::Tracer;
 use flashsale_schemas::{Topic, events::PurchaseDecision};
 use flashsale_sinks::postgres::{Config, Service};
 use flashsale_streaming::{Delivery, View, ViewConfig};
@@ -41,19 +42,19 @@ async fn f_20_f_21_bad_records_go_to_the_dead_letters_and_their_neighbours_to_po
 
     let delivery = Delivery::begin();
     for sequence in 1..=300 {
-        ledger.send_decision(&delivery, &decision(sequence, &format!("u{sequence}")));
+        ledger.send_decision(&delivery, &decision(sequence, &format!("u{sequence}")), &[]);
         if sequence % 100 == 0 {
             let topic = ledger.topic(Topic::PurchaseDecisions);
             ledger.producer().send(&delivery, topic, b"k", Some(b"\x07garbage"), &[]);
         }
     }
     // Unit 7 was sold to somebody else: which of the two is stored, the log's order decides.
-    ledger.send_decision(&delivery, &decision(7, "somebody else"));
+    ledger.send_decision(&delivery, &decision(7, "somebody else"), &[]);
     delivery.seal();
     delivery.wait().await.unwrap();
 
     let shutdown = CancellationToken::new();
-    let service = tokio::spawn(Service::new(config, store.clone(), ledger).run(shutdown.clone()));
+    let service = tokio::spawn(Service::new(config, store.clone(), ledger, Tracer::off()).run(shutdown.clone()));
     wait_until(PATIENCE, "all rows", async || store.purchases(&sale()).await.unwrap().len() == 300).await;
     wait_until(PATIENCE, "all letters", async || {
         let mut seen = classes.lock().unwrap().clone();

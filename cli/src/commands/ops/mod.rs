@@ -15,6 +15,7 @@ use flashsale_sql::Store;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
+use super::actor::whoever;
 use crate::{
     parts,
     settings::{Settings, Sources},
@@ -103,12 +104,6 @@ impl Desk {
         let operations = Operations::open(ledger.clone(), store.clone()).await?;
         Ok(Self { operations, ledger, store, actor: actor.map_or_else(whoever, Ok)?, json })
     }
-}
-
-fn whoever() -> anyhow::Result<Actor> {
-    let names = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
-    let known = names.filter_map(|name| name.parse().ok()).next();
-    Ok(known.map_or_else(|| "admin".parse(), Ok)?)
 }
 
 impl Ops {

@@ -84,7 +84,11 @@ fn show(plan: &ResetPlan) {
         say(format!("{} {warning}", yellow("!")));
     }
     if plan.dry_run {
-        say("Nothing was changed. To do it, stop every instance of the consumer and add --yes.");
+        let consumer = &plan.consumer;
+        say(format!(
+            "Nothing was changed. To do it: flashsale ops pause {consumer}, the same again with --yes, then \
+             flashsale ops resume {consumer}."
+        ));
     }
 }
 

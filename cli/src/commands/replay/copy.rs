@@ -15,7 +15,6 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use flashsale_ledger::{JsonDecoder, Ledger};
-use flashsale_operations::{Actor, Operations};
 use flashsale_platform::config;
 use flashsale_schemas::events::OperatorAction;
 use flashsale_streaming::{Admin, Config, Delivery, Producer, Record, ScanRanges, TopicSpec, scan, topics};
@@ -25,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Replay, Speed};
 use crate::{
-    commands::stores::Bar,
+    commands::{actor::noted, stores::Bar},
     parts,
     settings::Settings,
     terminal::{count, green, say, say_json, yellow},
@@ -96,11 +95,8 @@ impl Replay {
         bar.finish();
         let copied = copied?;
         if target.is_live && copied > 0 {
-            let operations = Operations::open(ledger.clone(), None).await?;
-            let actor: Actor =
-                std::env::var("USER").ok().and_then(|name| name.parse().ok()).map_or_else(|| "admin".parse(), Ok)?;
             let detail = json!({ "from": source, "records": copied });
-            operations.record(OperatorAction::Replay, &target.topic, &actor, Some(detail)).await?;
+            noted(ledger, OperatorAction::Replay, &target.topic, Some(detail)).await?;
         }
         self.report(&source, &target, copied, began, stop.is_cancelled())?;
         Ok(if stop.is_cancelled() { ExitCode::from(STOPPED) } else { ExitCode::SUCCESS })
