@@ -151,7 +151,7 @@ pub(crate) enum BodyFailures {
         example = json!({"success": false, "error": {"code": "VALIDATION_ERROR",
             "message": "The request is not valid.", "fields": {"endTime": "must be after startTime"}}}))]
     Invalid(Failure),
-    /// The body is larger than 16 KiB.
+    /// The body is larger than 16 KiB, or for operators than 256 KiB.
     #[response(status = 413,
         example = json!({"success": false, "error":
             {"code": "PAYLOAD_TOO_LARGE", "message": "The body is larger than 16 KiB."}}))]

@@ -119,6 +119,7 @@ async fn publish(hot: &HotState, ledger: &Ledger, sale: &SaleConfig, batch: &[At
                 decided_by: DecidedBy::Redis,
                 ingest_id: "bench".into(),
             },
+            &[],
         );
     }
     for change in &decided.changes {

@@ -7,7 +7,7 @@ use axum::Router;
 use flashsale_ledger::{Ledger, SaleView};
 use flashsale_lua::HotState;
 use flashsale_operations::{Operations, Pulse, Sampler, Trial, Watcher, WatcherConfig};
-use flashsale_platform::{Health, health, server, telemetry};
+use flashsale_platform::{Health, Tracer, health, server, telemetry};
 use flashsale_processor::reconcile::{Reconciler, Repair};
 use flashsale_schemas::events::ReconciliationTrigger;
 use flashsale_sql::Store;
@@ -110,6 +110,8 @@ struct Built {
     stop_http: CancellationToken,
     /// Stops everything in the background, after HTTP has stopped.
     stop: CancellationToken,
+    /// Is told of spans until the last part has stopped.
+    tracer: Tracer,
 }
 
 /// Runs `parts` until `shutdown`. `ready` is called once the process answers.
@@ -130,7 +132,7 @@ pub(crate) async fn run(
         () = shutdown.cancelled() => return Ok(()),
         built = build(settings, parts) => built?,
     };
-    let Built { routes, health, mut tasks, stop_http, stop } = built;
+    let Built { routes, health, mut tasks, stop_http, stop, tracer } = built;
     let health = health.build();
     let routes = server::finish(routes.merge(health.routes()));
     let grace = Duration::from_millis(settings.shutdown_grace_ms);
@@ -160,6 +162,7 @@ pub(crate) async fn run(
     if stopped.is_err() {
         tracing::warn!("background parts did not stop within {STOP_MAX:?}");
     }
+    tracer.shutdown().await;
     ended
 }
 
@@ -171,6 +174,11 @@ async fn build(settings: &Settings, parts: Parts) -> anyhow::Result<Built> {
         tasks: JoinSet::new(),
         stop_http: CancellationToken::new(),
         stop: CancellationToken::new(),
+        tracer: if parts.ingest || parts.sink_postgres {
+            Tracer::new(&settings.tracing, &settings.instance)?
+        } else {
+            Tracer::off()
+        },
     };
     let mut view = None;
     if parts.api || parts.sink_sse {
@@ -218,7 +226,8 @@ async fn build(settings: &Settings, parts: Parts) -> anyhow::Result<Built> {
 
 async fn add_ingest(built: &mut Built, settings: &Settings, hot: &HotState, ledger: &Ledger) -> anyhow::Result<()> {
     let catalogue = ledger.sales_by_events("ingest").await?;
-    let service = flashsale_ingest::Service::new(settings.ingest.clone(), hot.clone(), ledger.clone(), catalogue);
+    let (config, tracer) = (settings.ingest.clone(), built.tracer.clone());
+    let service = flashsale_ingest::Service::new(config, hot.clone(), ledger.clone(), catalogue, tracer);
     built.routes = std::mem::take(&mut built.routes).merge(service.routes());
     let probe = service.clone();
     built.health = std::mem::take(&mut built.health).readiness("decision", move || {
@@ -297,7 +306,7 @@ fn add_sink(built: &mut Built, settings: &Settings, store: Store, ledger: &Ledge
     config.batch_max = settings.sink.batch_max;
     config.linger = Duration::from_millis(settings.sink.linger_ms);
     config.instance.clone_from(&settings.instance);
-    let service = flashsale_sinks::postgres::Service::new(config, store, ledger.clone());
+    let service = flashsale_sinks::postgres::Service::new(config, store, ledger.clone(), built.tracer.clone());
     let joined = service.has_joined();
     built.health = std::mem::take(&mut built.health).readiness("postgres sink", move || {
         let joined = joined();

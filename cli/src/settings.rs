@@ -7,6 +7,7 @@ use flashsale_localstack::Kind;
 use flashsale_platform::{
     TrustedProxies,
     config::{self, Flag},
+    trace,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,7 @@ pub(crate) struct Settings {
     pub(crate) processor: flashsale_processor::Config,
     pub(crate) sink: Sink,
     pub(crate) sse: flashsale_sinks::sse::Config,
+    pub(crate) tracing: trace::Config,
 }
 
 /// Where settings come from, besides the defaults and the environment.
@@ -80,6 +82,7 @@ impl Settings {
         }
         settings.ingest.check().map_err(config::Error)?;
         settings.sse.check().map_err(config::Error)?;
+        settings.tracing.check().map_err(config::Error)?;
         settings.trusted_proxies()?;
         if settings.sink.batch_max == 0 || settings.sink.pool_max == 0 {
             let message = "`sink.batch_max` and `sink.pool_max` must be 1 or more; correct FLASHSALE_SINK__BATCH_MAX and FLASHSALE_SINK__POOL_MAX";
@@ -153,11 +156,13 @@ impl Settings {
         put("log_json", self.log_json.into());
         put("drain_delay_ms", i64::try_from(self.drain_delay_ms).unwrap_or(i64::MAX).into());
         put("shutdown_grace_ms", i64::try_from(self.shutdown_grace_ms).unwrap_or(i64::MAX).into());
+        let otlp_endpoint = redact_url(&self.tracing.otlp_endpoint);
         let sections = [
             ("ingest", toml::Value::try_from(&self.ingest)),
             ("processor", toml::Value::try_from(&self.processor)),
             ("sink", toml::Value::try_from(&self.sink)),
             ("sse", toml::Value::try_from(&self.sse)),
+            ("tracing", toml::Value::try_from(trace::Config { otlp_endpoint, ..self.tracing.clone() })),
         ];
         for (key, section) in sections {
             match section {
@@ -197,6 +202,7 @@ mod tests {
         assert_eq!(format!("{:?}", settings.ingest), format!("{:?}", flashsale_ingest::Config::default()));
         assert_eq!(format!("{:?}", settings.processor), format!("{:?}", flashsale_processor::Config::default()));
         assert_eq!(format!("{:?}", settings.sse), format!("{:?}", flashsale_sinks::sse::Config::default()));
+        assert_eq!(format!("{:?}", settings.tracing), format!("{:?}", trace::Config::default()));
         let error = settings.require(&["brokers"]).unwrap_err().to_string();
         assert!(error.contains("FLASHSALE_BROKERS"), "{error}");
     }
@@ -207,6 +213,8 @@ mod tests {
             ("trusted_proxies", "10.0.0.0/8,somewhere", "FLASHSALE_TRUSTED_PROXIES"),
             ("sse.clients_per_ip_max", "0", "FLASHSALE_SSE__CLIENTS_PER_IP_MAX"),
             ("sse.heartbeat_ms", "0", "FLASHSALE_SSE__HEARTBEAT_MS"),
+            ("tracing.otlp_endpoint", "https://collector:4318", "FLASHSALE_TRACING__OTLP_ENDPOINT"),
+            ("tracing.sample_ratio", "2", "FLASHSALE_TRACING__SAMPLE_RATIO"),
         ] {
             let error = Settings::load(&sources(&[(key, value)]), false).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

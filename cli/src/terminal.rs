@@ -80,5 +80,13 @@ pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     let label = painted("error:", "1;31", std::io::stderr().is_terminal());
     drop(writeln!(std::io::stderr().lock(), "{label} {error:#}"));
     let usage = error.chain().any(|cause| cause.is::<config::Error>());
-    ExitCode::from(if usage { USAGE } else { UNAVAILABLE })
+    let refused = error.chain().any(|cause| {
+        use flashsale_operations::Error::{NotFound, Refused, Running};
+        matches!(cause.downcast_ref(), Some(Refused(_) | NotFound(_) | Running(_)))
+    });
+    match (usage, refused) {
+        (true, _) => ExitCode::from(USAGE),
+        (_, true) => ExitCode::FAILURE,
+        _ => ExitCode::from(UNAVAILABLE),
+    }
 }

@@ -51,11 +51,11 @@ test("the overview shows decisions as they are made", async ({ ops, page }) => {
   await othersBuy(sale, 3);
   const row = ops.row("sales-now", sale.sku);
   await expect(row.getByRole("cell").nth(2)).toHaveText("3", { timeout: SHOWN_WITHIN_MS });
-  const chart = page.getByRole("img", { name: /^Decisions a second: Accepted now .*, at most [1-9]/ });
+  const chart = page.getByRole("img", { name: /^Decisions a second: Accepted .* at the end, at most [1-9]/ });
   await expect(chart).toBeVisible({ timeout: SHOWN_WITHIN_MS });
   await expect(chart.locator("canvas")).toBeVisible();
   await expect(page.getByRole("img", { name: /^Time to the log: p50 .*at most \d/ })).toBeVisible();
-  await expect(page.getByRole("img", { name: new RegExp(`${SINK} now`) })).toBeVisible();
+  await expect(page.getByRole("img", { name: new RegExp(`${SINK} .* at the end`) })).toBeVisible();
 
   await page.getByText("As a table").first().click();
   await expect(page.getByRole("table").filter({ hasText: "Already purchased" })).toBeVisible();
@@ -91,11 +91,13 @@ test("a sale is set up, paused and resumed from the page, and the acts tell who 
 });
 
 test("the report of a sale counts who tried and who got one", async ({ ops, page }) => {
+  test.setTimeout(60_000);
   const sale = await createSale({ stock: 2 });
   await othersBuy(sale, 2);
   expect(await unitsSold(sale)).toBe(2);
   await ops.open("sales", { report: sale.sku });
-  await expect(page.getByTestId("report")).toContainText("2 of 2", { timeout: SHOWN_WITHIN_MS });
+  // It counts what the sink has written, and another test holds the sink for a while.
+  await expect(page.getByTestId("report")).toContainText("2 of 2", { timeout: OBEYED_WITHIN_MS });
   await expect(page.getByTestId("funnel").getByRole("row", { name: /^Accepted 2 / })).toBeVisible({
     timeout: SHOWN_WITHIN_MS,
   });
@@ -123,7 +125,7 @@ test("a comparison of a sale that is as it should be finds nothing", async ({ op
   await ops.button("Compare now…").click();
   await ops.button("Compare, change nothing").click();
   await expect(ops.plan).toContainText("nothing differs", { timeout: 45_000 });
-  await expect(ops.button(/^Repair \d/)).toHaveCount(0);
+  await expect(ops.button(/^Repair up to/)).toHaveCount(0);
   await ops.button("Cancel").click();
   await expect(page.getByTestId("reconciliations").getByRole("rowheader").first()).toHaveText(sale.sku, {
     timeout: SHOWN_WITHIN_MS,
@@ -174,7 +176,7 @@ test.describe("the consumers", () => {
     await page.getByLabel("Go to").selectOption("earliest");
     await ops.button("Show the plan").click();
     await expect(ops.plan).toContainText("Would read");
-    await expect(ops.plan).toContainText("It is running");
+    await expect(ops.plan.getByLabel("Before you do it")).toContainText("member");
     await ops.button(/^Reset \d+ partition/).click();
     await expect(ops.dialog.getByRole("alert")).toContainText("the consumer is running");
     await ops.button("Cancel").click();
@@ -222,6 +224,8 @@ for (const colorScheme of ["light", "dark"] as const) {
     await expect(page.getByLabel("Admin key")).toBeVisible();
     await expectAccessible(page, "sign in");
     await ops.signIn();
+    // Until it is there, another address would take the attempt back.
+    await expect(page.getByTestId("tiles")).toBeVisible();
     for (const [view, title] of VIEWS) {
       await ops.show(view, title);
       await expectAccessible(page, view);

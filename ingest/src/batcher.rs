@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use flashsale_core::{Attempt, Micros, Outcome, SaleId, Sku};
 use flashsale_ledger::DECIDED_TO_SENT_MAX;
 use flashsale_lua::{ATTEMPTS_MAX, DecidedBatch};
+use flashsale_platform::trace::TraceContext;
 use flashsale_streaming::Delivery;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -15,8 +16,9 @@ use tokio::{
 };
 
 use crate::{
-    publish::{About, event},
+    publish::{About, event, send_decision, send_refusal},
     service::Shared,
+    trace,
 };
 
 /// Attempts that wait for one sale; the admission budget bounds them all together.
@@ -44,6 +46,8 @@ pub(crate) struct Job {
     /// The sale that the attempt names.
     pub(crate) sale_id: SaleId,
     pub(crate) received_at: Micros,
+    /// What the decision is a part of, if it is traced.
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) reply: oneshot::Sender<Result<Verdict, Undecided>>,
 }
 
@@ -73,13 +77,14 @@ async fn decide(shared: &Arc<Shared>, sku: &Sku, sale_id: &SaleId, jobs: Vec<Job
         return;
     }
     let attempts: Vec<Attempt> = jobs.iter().map(|job| job.attempt.clone()).collect();
-    let Some(batch) = call(shared, sku, sale_id, &attempts).await else {
+    let Some((batch, took)) = call(shared, sku, sale_id, &attempts).await else {
         for job in jobs {
             // Nobody waits any more: nobody to tell.
             drop(job.reply.send(Err(Undecided)));
         }
         return;
     };
+    trace::decided(&shared.tracer, &jobs, took);
     let delivery = publish(shared, sku, sale_id, &jobs, &batch);
     for (job, decided) in jobs.into_iter().zip(batch.decided) {
         let delivery = match &decided.decision.outcome {
@@ -94,13 +99,14 @@ async fn decide(shared: &Arc<Shared>, sku: &Sku, sale_id: &SaleId, jobs: Vec<Job
     }
 }
 
-/// Calls the script; a lost reply is asked for again.
-async fn call(shared: &Shared, sku: &Sku, sale_id: &SaleId, attempts: &[Attempt]) -> Option<DecidedBatch> {
+/// Calls the script; a lost reply is asked for again. Also says how long the call took that was answered.
+async fn call(shared: &Shared, sku: &Sku, sale_id: &SaleId, attempts: &[Attempt]) -> Option<(DecidedBatch, Duration)> {
     shared.metrics.batch.record(attempts.len() as f64);
     for attempt in 1..=TRIES {
         let began = Instant::now();
         let result = shared.hot.decide(sku, sale_id, &shared.ingest_id, attempts).await;
-        shared.metrics.decide.record(began.elapsed());
+        let took = began.elapsed();
+        shared.metrics.decide.record(took);
         match result {
             // The process stood still. By now a recovery of Redis may have taken this batch for lost and sold its
             // units to others; if it was not lost it is in the outbox.
@@ -112,7 +118,7 @@ async fn call(shared: &Shared, sku: &Sku, sale_id: &SaleId, attempts: &[Attempt]
             Err(flashsale_lua::Error::Closed) => return None,
             Ok(batch) => {
                 shared.note_redis_time(batch.decided_at);
-                return Some(batch);
+                return Some((batch, took));
             }
             Err(error @ (flashsale_lua::Error::Redis { .. } | flashsale_lua::Error::Unreachable))
                 if attempt < TRIES =>
@@ -150,9 +156,9 @@ fn publish(shared: &Arc<Shared>, sku: &Sku, sale_id: &SaleId, jobs: &[Job], batc
         };
         let event = event(&about, outcome, batch.decided_at, after, || shared.next_number());
         if watched {
-            shared.ledger.send_decision(&delivery, &event);
+            send_decision(shared, &delivery, &event, job.trace);
         } else {
-            shared.ledger.send_refusal(&shared.unwatched, &event);
+            send_refusal(shared, &event, job.trace);
         }
     }
     for change in &batch.changes {

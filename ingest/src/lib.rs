@@ -21,6 +21,7 @@ mod request;
 mod router;
 mod service;
 mod settle;
+mod trace;
 
 pub use config::{Config, Confirm};
 pub use metrics::describe as describe_metrics;

@@ -1,8 +1,14 @@
-//! A decision becomes an event.
+//! A decision becomes an event, and that a record on its way to the log.
+
+use std::sync::Arc;
 
 use flashsale_core::{Attempt, Micros, NotActive, Outcome, SaleId, Sku};
 use flashsale_ledger::refusal_id;
+use flashsale_platform::trace::TraceContext;
 use flashsale_schemas::events::{self, DecidedBy, PurchaseDecision, accepted_id};
+use flashsale_streaming::Delivery;
+
+use crate::{service::Shared, trace};
 
 /// Who and what an event is about.
 pub(crate) struct About<'a> {
@@ -59,6 +65,29 @@ pub(crate) fn event(
         decided_by,
         ingest_id: about.ingest_id.to_owned(),
     }
+}
+
+/// Queues the record of a unit as part of `delivery`; a traced one leads to its trace.
+pub(crate) fn send_decision(
+    shared: &Shared,
+    delivery: &Arc<Delivery>,
+    event: &PurchaseDecision,
+    trace: Option<TraceContext>,
+) {
+    let Some(request) = trace else { return shared.ledger.send_decision(delivery, event, &[]) };
+    let (span, header) = trace::publish(request);
+    shared.ledger.send_decision(delivery, event, &[header]);
+    trace::until_delivered(shared, span, delivery.clone());
+}
+
+/// Queues the record of a refusal, which nobody waits for but its trace.
+pub(crate) fn send_refusal(shared: &Shared, event: &PurchaseDecision, trace: Option<TraceContext>) {
+    let Some(request) = trace else { return shared.ledger.send_refusal(&shared.unwatched, event, &[]) };
+    let (span, header) = trace::publish(request);
+    let delivery = Delivery::begin();
+    shared.ledger.send_refusal(&delivery, event, &[header]);
+    delivery.seal();
+    trace::until_delivered(shared, span, delivery);
 }
 
 fn signed(number: u64) -> i64 {

@@ -6,14 +6,14 @@ use flashsale_core::{
     Attempt, EndReason, Micros, NotActive, Outcome, Receipt, RequestId, SaleState, SaleStatus, UserId,
 };
 use flashsale_ledger::DECIDED_TO_SENT_MAX;
-use flashsale_platform::ApiError;
+use flashsale_platform::{ApiError, trace::TraceContext};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     Confirm, Service,
     batcher::{Job, Verdict},
     idempotency::{Leader, Role},
-    publish::{About, event},
+    publish::{About, event, send_refusal},
     request::PurchaseRequest,
 };
 
@@ -38,11 +38,27 @@ impl Answer {
     pub(crate) fn is_final(&self) -> bool {
         !matches!(self, Self::Pending(_))
     }
+
+    /// Its name in traces, as in the metrics.
+    pub(crate) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Purchased { repeated: false, .. } => "accepted",
+            Self::Purchased { repeated: true, .. } => "repeated",
+            Self::Pending(_) => "pending",
+            Self::AlreadyPurchased(_) => "already_purchased",
+            Self::SoldOut => "sold_out",
+            Self::NotActive(_) => "not_active",
+        }
+    }
 }
 
 impl Service {
     /// Answers one request, as whoever asks first under its key or with the others' answer.
-    pub(crate) async fn purchase(&self, request: PurchaseRequest) -> Result<Answer, ApiError> {
+    pub(crate) async fn purchase(
+        &self,
+        request: PurchaseRequest,
+        trace: Option<TraceContext>,
+    ) -> Result<Answer, ApiError> {
         let shared = self.shared();
         if !shared.catalogue.is_caught_up() {
             crate::metrics::refused("catalogue");
@@ -51,7 +67,7 @@ impl Service {
         let unknown = || ApiError::not_found(format!("There is no sale of {}.", request.sku));
         let sale = shared.catalogue.get(&request.sku).ok_or_else(unknown)?;
         let answer = match &request.key {
-            None => self.ask(&request.user, self.new_request_id(), &sale).await?,
+            None => self.ask(&request.user, self.new_request_id(), &sale, trace).await?,
             Some(key) => match shared.flights.join(&request.user, key, &sale.config).await {
                 Role::Answered(answer) => answer,
                 Role::Conflict => {
@@ -59,7 +75,7 @@ impl Service {
                     let status = axum::http::StatusCode::CONFLICT;
                     return Err(ApiError::new(status, "IDEMPOTENCY_KEY_REUSED", message));
                 }
-                Role::Leader(leader) => self.lead(leader, &request.user, key, &sale).await?,
+                Role::Leader(leader) => self.lead(leader, &request.user, key, &sale, trace).await?,
             },
         };
         shared.metrics.answered(&answer);
@@ -73,10 +89,11 @@ impl Service {
         user: &UserId,
         key: &RequestId,
         sale: &Arc<SaleStatus>,
+        trace: Option<TraceContext>,
     ) -> Result<Answer, ApiError> {
         let (service, user, key, sale) = (self.clone(), user.clone(), key.clone(), sale.clone());
         let asking = self.shared().tasks.spawn(async move {
-            let answer = service.ask(&user, key, &sale).await;
+            let answer = service.ask(&user, key, &sale, trace).await;
             if let Ok(answer) = &answer {
                 leader.answer(answer);
             }
@@ -85,17 +102,23 @@ impl Service {
         asking.await.unwrap_or_else(|_| Err(ApiError::internal()))
     }
 
-    async fn ask(&self, user: &UserId, request_id: RequestId, sale: &Arc<SaleStatus>) -> Result<Answer, ApiError> {
+    async fn ask(
+        &self,
+        user: &UserId,
+        request_id: RequestId,
+        sale: &Arc<SaleStatus>,
+        trace: Option<TraceContext>,
+    ) -> Result<Answer, ApiError> {
         let (shared, began) = (self.shared(), Instant::now());
         shared.admission.check_user(user)?;
         // Held until the answer: it is the budget of everything behind it.
         let _permit = shared.admission.admit()?;
         let attempt = Attempt { user: user.clone(), request_id };
-        if let Some(outcome) = self.refuse_at_the_edge(&attempt, sale) {
+        if let Some(outcome) = self.refuse_at_the_edge(&attempt, sale, trace) {
             return Ok(refusal(outcome));
         }
         let (reply, verdict) = oneshot::channel();
-        let job = Job { attempt, sale_id: sale.config.sale_id.clone(), received_at: now(), reply };
+        let job = Job { attempt, sale_id: sale.config.sale_id.clone(), received_at: now(), trace, reply };
         let batcher = self.batcher(&sale.config.sku).ok_or_else(|| ApiError::unavailable(1))?;
         batcher.try_send(job).map_err(|_| {
             crate::metrics::refused("batcher");
@@ -140,7 +163,7 @@ impl Service {
 
     /// An ended sale stays ended and gets no new buyers, so who was no buyer then never is: such a
     /// shopper is refused without Redis. Everybody else is asked about once.
-    fn refuse_at_the_edge(&self, attempt: &Attempt, sale: &SaleStatus) -> Option<Outcome> {
+    fn refuse_at_the_edge(&self, attempt: &Attempt, sale: &SaleStatus, trace: Option<TraceContext>) -> Option<Outcome> {
         let shared = self.shared();
         if sale.state != SaleState::Ended || !shared.losers.contains(&sale.config.sale_id, &attempt.user) {
             return None;
@@ -154,7 +177,7 @@ impl Service {
         let (sku, sale_id) = (&sale.config.sku, &sale.config.sale_id);
         let about = About { sku, sale_id, attempt, received_at, ingest_id: &shared.ingest_id };
         let event = event(&about, &outcome, decided_at, None, || shared.next_number());
-        shared.ledger.send_refusal(&shared.unwatched, &event);
+        send_refusal(shared, &event, trace);
         shared.metrics.refused_at_the_edge();
         Some(outcome)
     }

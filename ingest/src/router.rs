@@ -13,7 +13,7 @@ use flashsale_platform::{ApiError, success};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{Service, purchase::Answer, request};
+use crate::{Service, purchase::Answer, request, trace::Request};
 
 impl Service {
     /// The routes of the edge.
@@ -48,11 +48,15 @@ impl PurchaseBody {
 }
 
 async fn purchase(State(service): State<Service>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
-    let mut response = match answer(&service, &headers, body).await {
+    let mut trace = Request::begin(&service.shared().tracer, &headers);
+    let answered = answer(&service, &headers, body, &mut trace).await;
+    let outcome = answered.as_ref().map_or("refused", Answer::outcome);
+    let mut response = match answered {
         Ok(answer) => answer.into_response(),
         Err(error) => error.into_response(),
     };
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    trace.answered(outcome, response.status());
     response
 }
 
@@ -60,6 +64,7 @@ async fn answer(
     service: &Service,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
+    trace: &mut Request,
 ) -> Result<Answer, ApiError> {
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
@@ -68,7 +73,9 @@ async fn answer(
         }
         _ => ApiError::invalid("body", "could not be read"),
     })?;
-    service.purchase(request::parse(headers, &body)?).await
+    let request = request::parse(headers, &body)?;
+    trace.about(&request.sku);
+    service.purchase(request, trace.context()).await
 }
 
 impl IntoResponse for Answer {

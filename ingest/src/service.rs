@@ -12,6 +12,7 @@ use std::{
 use flashsale_core::{Attempt, Micros, RequestId, SaleId, Sku, UserId};
 use flashsale_ledger::{Ledger, SaleView};
 use flashsale_lua::HotState;
+use flashsale_platform::Tracer;
 use flashsale_streaming::Delivery;
 use tokio::{
     sync::mpsc,
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) flights: Flights,
     pub(crate) losers: Losers,
     pub(crate) metrics: Metrics,
+    pub(crate) tracer: Tracer,
     pub(crate) settled: mpsc::Sender<Settled>,
     pub(crate) tasks: TaskTracker,
     /// Takes the records that nobody waits for.
@@ -112,13 +114,14 @@ pub struct Service {
 
 impl Service {
     /// The edge from its parts. `catalogue` is a table of sales kept from the events.
-    pub fn new(config: Config, hot: HotState, ledger: Ledger, catalogue: SaleView) -> Self {
+    pub fn new(config: Config, hot: HotState, ledger: Ledger, catalogue: SaleView, tracer: Tracer) -> Self {
         let (settled_tx, settled) = settle::channel();
         let shared = Shared {
             admission: Admission::new(&config, ledger.producer().clone()),
             flights: Flights::new(&config),
             losers: Losers::new(&config),
             metrics: Metrics::default(),
+            tracer,
             ingest_id: uuid::Uuid::now_v7().simple().to_string(),
             numbers: AtomicU64::new(1),
             clock_offset: AtomicI64::new(0),

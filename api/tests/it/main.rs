@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on shall say so")]
 
 mod openapi;
+mod ops;
 mod page;
 mod products;
 mod products_half_done;

@@ -37,6 +37,15 @@ async fn t_4_what_is_documented_is_served_and_what_is_served_is_documented() {
             "DELETE /api/v1/products/{sku}",
             "GET /api/openapi.json",
             "GET /api/v1/catalogue",
+            "GET /api/v1/ops/acts",
+            "GET /api/v1/ops/consumers",
+            "GET /api/v1/ops/dlq",
+            "GET /api/v1/ops/dlq/{id}",
+            "GET /api/v1/ops/overview",
+            "GET /api/v1/ops/reconciliations",
+            "GET /api/v1/ops/sales/{sku}/report",
+            "GET /api/v1/ops/topics",
+            "GET /api/v1/ops/topics/{topic}/messages",
             "GET /api/v1/products",
             "GET /api/v1/products/{sku}",
             "GET /api/v1/purchases",
@@ -45,6 +54,12 @@ async fn t_4_what_is_documented_is_served_and_what_is_served_is_documented() {
             "GET /health/live",
             "GET /health/ready",
             "GET /metrics",
+            "POST /api/v1/ops/consumers/{name}/pause",
+            "POST /api/v1/ops/consumers/{name}/reset",
+            "POST /api/v1/ops/consumers/{name}/resume",
+            "POST /api/v1/ops/dlq/discard",
+            "POST /api/v1/ops/dlq/redrive",
+            "POST /api/v1/ops/reconciliations",
             "POST /api/v1/products",
             "POST /api/v1/products/{sku}/pause",
             "POST /api/v1/products/{sku}/resume",
@@ -55,7 +70,9 @@ async fn t_4_what_is_documented_is_served_and_what_is_served_is_documented() {
     let app = App::start().await;
     let health = Health::builder().build();
     for (method, path, operation) in operations(&document) {
-        let request = Request::builder().method(method.as_str()).uri(path.replace("{sku}", "PHONE"));
+        let named = [("{sku}", "PHONE"), ("{name}", "nobody"), ("{topic}", "none"), ("{id}", "0-0")];
+        let uri = named.iter().fold(path.clone(), |path, (name, value)| path.replace(name, value));
+        let request = Request::builder().method(method.as_str()).uri(uri);
         let request = request.body(Body::empty()).unwrap();
         let routes = match path.as_str() {
             "/api/openapi.json" => docs_routes(openapi()),
@@ -80,7 +97,7 @@ fn t_4_every_operation_names_itself_its_failures_and_its_key() {
     for (method, path, operation) in operations(&document) {
         let what = format!("{method} {path}");
         assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{what}");
-        let is_admin = path.starts_with("/api/v1/products");
+        let is_admin = ["/api/v1/products", "/api/v1/ops"].iter().any(|begin| path.starts_with(begin));
         assert_eq!(operation["security"].is_array(), is_admin, "{what}");
         let responses = operation["responses"].as_object().unwrap();
         assert_eq!(responses.contains_key("401"), is_admin, "{what}");

@@ -230,6 +230,7 @@ fn welcome(url: &str, settings: &Settings, demo: Option<&str>) {
     say(format!("{} {}", green("✓"), bold(&format!("Flashsale is running at {url}"))));
     say("");
     say(format!("  The shop, in a browser: {}", bold(&format!("{url}/"))));
+    say(format!("  The operators' console: {}", bold(&format!("{url}/ops"))));
     if let Some(sku) = demo {
         say("  Buy a unit:");
         say(format!(

@@ -15,9 +15,10 @@ use crate::{
     process::{PATIENCE, flashsale, free_port},
 };
 
-struct Up {
+/// A running stack; killed when dropped.
+pub(crate) struct Up {
     child: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Drop for Up {
@@ -28,7 +29,8 @@ impl Drop for Up {
 }
 
 impl Up {
-    fn start(folder: &Path) -> Self {
+    /// Starts one whose data is in `folder`, and waits until it says that it runs.
+    pub(crate) fn start(folder: &Path) -> Self {
         let port = free_port();
         let mut child = flashsale()
             .args(["up", "--data-dir"])

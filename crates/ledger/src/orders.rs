@@ -4,7 +4,7 @@ use flashsale_schemas::{
     Topic,
     events::{ConsumerControl, ControlAction},
 };
-use flashsale_streaming::{Hold, View, ViewConfig};
+use flashsale_streaming::{Hold, View, ViewConfig, tell_held};
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +56,7 @@ impl Ledger {
         let decoder = self.decoder::<ConsumerControl>().await?;
         let (ours, runtime) = (consumer.to_owned(), Handle::current());
         let (told, hold) = watch::channel(Hold::Nothing);
+        tell_held(consumer, false);
         let config = ViewConfig {
             name: format!("orders-{consumer}"),
             topics: vec![self.topic(Topic::ConsumerControl).to_owned()],
@@ -68,7 +69,10 @@ impl Ledger {
             let _guard = runtime.enter();
             let order = record.payload.as_deref().map(|payload| decode(&decoder, payload)).transpose();
             match order.map(|order| order.map_or(Some(Hold::Nothing), |order| hold_of(&order))) {
-                Ok(Some(hold)) => drop(told.send_replace(hold)),
+                Ok(Some(hold)) => {
+                    tell_held(&ours, hold != Hold::Nothing);
+                    told.send_replace(hold);
+                }
                 Ok(None) => tracing::warn!(position = %record.position, "an order that this build does not know"),
                 Err(error) => tracing::warn!(%error, position = %record.position, "an order that cannot be read"),
             }

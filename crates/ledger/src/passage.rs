@@ -22,6 +22,8 @@ pub struct Place {
     pub offset: i64,
     /// When it was written, in milliseconds since 1970; 0 when unknown.
     pub timestamp_ms: i64,
+    /// Whether it was a dead letter and sent again: the record as it came first is in the log too, unless it expired.
+    pub redriven: bool,
 }
 
 impl Ledger {
@@ -48,7 +50,8 @@ impl Ledger {
             scan(&config, &topic, &ranges, &stop, &mut progress, &mut |record| {
                 if let Some(payload) = record.payload.filter(|_| wanted(record.key)) {
                     let (partition, offset, timestamp_ms) = (record.partition, record.offset, record.timestamp_ms);
-                    each(Place { partition, offset, timestamp_ms }, decode(&decoder, payload));
+                    let redriven = record.is_redriven();
+                    each(Place { partition, offset, timestamp_ms, redriven }, decode(&decoder, payload));
                 }
                 ControlFlow::Continue(())
             })

@@ -51,7 +51,7 @@ pub enum Error {
     Running(String),
     /// The log.
     #[error("the log")]
-    Log(#[from] flashsale_streaming::Error),
+    Log(#[source] flashsale_streaming::Error),
     /// The log could not be opened.
     #[error("the log")]
     Ledger(#[from] flashsale_ledger::Error),
@@ -64,6 +64,15 @@ pub enum Error {
     /// A task ended early.
     #[error("interrupted: {0}")]
     Interrupted(String),
+}
+
+impl From<flashsale_streaming::Error> for Error {
+    fn from(error: flashsale_streaming::Error) -> Self {
+        match error {
+            flashsale_streaming::Error::Topic { topic, reason } => Self::NotFound(format!("{topic}: {reason}")),
+            error => Self::Log(error),
+        }
+    }
 }
 
 /// An error with all its causes.

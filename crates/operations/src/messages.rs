@@ -238,26 +238,42 @@ impl Looker {
         let mut step = if self.filter.takes_all() { limit } else { BACKWARDS_MIN.max(limit) };
         let mut left = whole.clone();
         let (mut messages, mut scanned): (Vec<Message>, u64) = (Vec::new(), 0);
-        while messages.len() < self.limit && scanned < SCANNED_MAX && left.values().any(|range| !range.is_empty()) {
+        // How far back in time each partition was looked at.
+        let mut oldest: BTreeMap<i32, i64> = BTreeMap::new();
+        while scanned < SCANNED_MAX {
+            // The last of those that would be shown: whoever may have a newer one is looked at further.
+            let bar = messages.get(self.limit - 1).and_then(|last| last.timestamp.clone());
+            let may_have = |number: &i32| match (&bar, oldest.get(number)) {
+                (Some(bar), Some(millis)) => Micros::from_millis(*millis).to_string() > *bar,
+                _ => true,
+            };
             let newest: ScanRanges = left
                 .iter()
+                .filter(|(number, range)| !range.is_empty() && may_have(number))
                 .map(|(number, range)| (*number, range.end.saturating_sub(step).max(range.start)..range.end))
                 .collect();
+            if newest.is_empty() {
+                break;
+            }
             scan(&self.config, &self.topic, &newest, &CancellationToken::new(), &mut |_| (), &mut |record| {
                 scanned += 1;
+                let first = oldest.entry(record.partition).or_insert(record.timestamp_ms);
+                *first = (*first).min(record.timestamp_ms);
                 let message = message(&record.to_record(&self.topic), self.decoder.as_ref());
                 if self.filter.takes(&message) {
                     messages.push(message);
                 }
                 ControlFlow::Continue(())
             })?;
-            for (number, range) in &mut left {
-                range.end = newest.get(number).map_or(range.start, |looked| looked.start);
+            for (number, looked) in newest {
+                if let Some(range) = left.get_mut(&number) {
+                    range.end = looked.start;
+                }
             }
             step = step.saturating_mul(4);
+            messages.sort_by(|one, other| (&other.timestamp, other.offset).cmp(&(&one.timestamp, one.offset)));
+            messages.truncate(self.limit);
         }
-        messages.sort_by(|one, other| (&other.timestamp, other.offset).cmp(&(&one.timestamp, one.offset)));
-        messages.truncate(self.limit);
         Ok(Messages { topic: self.topic.to_string(), messages, scanned, next: None })
     }
 }

@@ -134,10 +134,13 @@ impl Operations {
         }
         let (config, group) = (self.ledger.streaming().clone(), reset.consumer.clone());
         let next = targets.into_iter().map(|(partition, (to, _))| (partition, to)).collect();
-        blocking(move || Observer::new(&config)?.commit(&group, &next)).await?;
+        let told = blocking(move || Observer::new(&config)?.commit(&group, &next)).await;
         let detail = json!({ "partitions": plan.partitions, "replays": plan.replays, "skips": plan.skips });
-        self.record(OperatorAction::Reset, &reset.consumer, actor, Some(detail)).await?;
-        Ok(plan)
+        if told.is_ok() || stored.is_some() {
+            // What counts was changed, whatever the brokers know of it.
+            self.record(OperatorAction::Reset, &reset.consumer, actor, Some(detail)).await?;
+        }
+        told.map(|()| plan)
     }
 
     async fn standing(&self, reset: &Reset) -> Result<Standing, Error> {
@@ -185,8 +188,7 @@ impl Operations {
         current: &BTreeMap<Partition, i64>,
         standing: &Standing,
     ) -> Result<BTreeMap<Partition, (i64, i64)>, Error> {
-        let mut topics: BTreeSet<Arc<str>> =
-            current.keys().chain(standing.wanted.keys()).map(|partition| partition.topic.clone()).collect();
+        let mut topics: BTreeSet<Arc<str>> = current.keys().map(|partition| partition.topic.clone()).collect();
         if let Some(topic) = &reset.topic {
             topics = [topic.as_str().into()].into();
         }
@@ -213,6 +215,10 @@ impl Operations {
                     targets.insert(partition, (to, range.start));
                 }
             }
+        }
+        let known = |number: &i32| targets.keys().any(|partition| partition.number == *number);
+        if let Some(number) = reset.partitions.iter().find(|number| !known(number)) {
+            return Err(Error::Refused(format!("there is no partition {number} to reset")));
         }
         if targets.is_empty() {
             return Err(Error::Refused("there is no partition to reset; name a topic that has some".into()));
@@ -249,7 +255,11 @@ fn warnings(standing: &Standing, moves: &[Move], is_sink: bool) -> Vec<String> {
         );
     }
     if is_sink && moves.iter().any(|one| one.replays > 0) {
-        warnings.push("records that are read again change nothing in Postgres: they are duplicates".into());
+        warnings.push(
+            "records that are read again change nothing in Postgres: they are duplicates; those that cannot be used \
+             become dead letters once more"
+                .into(),
+        );
     }
     warnings
 }

@@ -69,11 +69,7 @@ impl Operations {
     /// # Errors
     /// When the brokers do not answer, or know no such topic.
     pub async fn topics(&self, name: Option<&str>) -> Result<Vec<TopicView>, Error> {
-        let states = flashsale_streaming::topics(self.ledger.streaming(), name).await;
-        let states = states.map_err(|error| match error {
-            flashsale_streaming::Error::Topic { topic, reason } => Error::NotFound(format!("{topic}: {reason}")),
-            other => other.into(),
-        })?;
+        let states = flashsale_streaming::topics(self.ledger.streaming(), name).await?;
         let mut topics: Vec<TopicView> =
             states.into_iter().map(|state| view(self.ledger.topic_called(&state.name), state)).collect();
         topics.sort_by_key(|topic| (topic.summary.is_none(), topic.name.clone()));

@@ -10,8 +10,10 @@ pub mod open_files;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trace;
 
 pub use client_ip::TrustedProxies;
 pub use detached::Detached;
 pub use envelope::{ApiError, CorrelationId, success};
 pub use health::Health;
+pub use trace::Tracer;

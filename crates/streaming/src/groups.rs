@@ -24,6 +24,8 @@ use crate::{
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long records are waited for whose age is asked.
 const PEEK_MAX: Duration = Duration::from_millis(1_500);
+/// Groups of which a client is kept; each has threads of its own.
+const CLIENTS_MAX: usize = 64;
 /// Topics of the brokers themselves.
 const INTERNAL: &str = "__";
 
@@ -172,6 +174,10 @@ impl Observer {
 
     fn client_for(&mut self, group: &str) -> Result<&BaseConsumer, Error> {
         if !self.by_group.contains_key(group) {
+            if self.by_group.len() >= CLIENTS_MAX {
+                // A cluster of very many groups is looked at more slowly, with no more threads.
+                self.by_group.clear();
+            }
             let client = BaseConsumer::from_config(&client_of(&self.config, group)).map_err(Error::Config)?;
             self.by_group.insert(group.to_owned(), client);
         }

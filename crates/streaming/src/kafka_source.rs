@@ -285,7 +285,6 @@ fn obey(consumer: &BaseConsumer<Context>, shared: &Shared, hold: &Hold) {
     tracing::info!(group = shared.group, ?hold, held = stop.len(), let_go = go.len(), "an operator's order");
     set_paused(consumer, &stop, true);
     set_paused(consumer, &go, shared.behind.load(Ordering::Relaxed));
-    metrics::held(&shared.group, *hold != Hold::Nothing);
 }
 
 /// A record that an order forbids to read: its partition is held, and begins with it once it is let go.
@@ -377,7 +376,7 @@ impl KafkaSource {
     /// Joins the group; the connection is made in the background. What `hold` holds is not read.
     pub fn start(config: &Config, consumer: &ConsumerConfig, hold: watch::Receiver<Hold>) -> Result<Self, Error> {
         consumer.check()?;
-        metrics::consumer_begins(&consumer.group);
+        metrics::consumer_begins();
         let shared = Arc::new(Shared {
             to_commit: Mutex::default(),
             waiting: Mutex::default(),

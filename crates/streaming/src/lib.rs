@@ -40,7 +40,7 @@ pub use groups::{Ends, Group, Member, Observer};
 pub use hold::Hold;
 pub use kafka_source::KafkaSource;
 pub use local::{Conductor, LocalLog, LocalSource};
-pub use metrics::describe as describe_metrics;
+pub use metrics::{describe as describe_metrics, tell_held};
 pub use pipeline::{Pipeline, PipelineConfig};
 pub use producer::{Delivery, NotDelivered, Producer, ProducerConfig};
 pub use record::{Header, Partition, Position, Record};

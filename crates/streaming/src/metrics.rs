@@ -68,8 +68,7 @@ pub(crate) fn accounted(consumer: &str, partition: &Partition, span: &Span, coun
 }
 
 /// Begins what alerts look at, before anything of it has happened.
-pub(crate) fn consumer_begins(group: &str) {
-    held(group, false);
+pub(crate) fn consumer_begins() {
     counter!(STALLED).increment(0);
 }
 
@@ -81,7 +80,8 @@ pub(crate) fn stalled() {
     counter!(STALLED).increment(1);
 }
 
-pub(crate) fn held(group: &str, held: bool) {
+/// Tells whether an order holds partitions of a consumer.
+pub fn tell_held(group: &str, held: bool) {
     gauge!(HELD, "consumer" => group.to_owned()).set(if held { 1.0 } else { 0.0 });
 }
 

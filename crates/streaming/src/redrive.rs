@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Header of a record that was sent again: when, in milliseconds since 1970.
-const REDRIVEN_AT: &str = "dlq.redriven_at_ms";
+pub(crate) const REDRIVEN_AT: &str = "dlq.redriven_at_ms";
 /// Header of a letter: the topic that the record was read from.
 const TOPIC: &str = "dlq.topic";
 

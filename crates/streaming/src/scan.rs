@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, Error, Partition, Position, Record,
+    redrive::REDRIVEN_AT,
     view::{Client, Context},
 };
 
@@ -89,6 +90,11 @@ impl<'a> Scanned<'a> {
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
         let headers = self.message.headers().into_iter().flat_map(Headers::iter);
         headers.map(|header| (header.key, header.value.unwrap_or_default()))
+    }
+
+    /// Whether it was a dead letter and sent again.
+    pub fn is_redriven(&self) -> bool {
+        self.headers().any(|(name, _)| name == REDRIVEN_AT)
     }
 
     /// A copy that outlives the scan of `topic`.
@@ -223,8 +229,12 @@ pub async fn resolve(config: &Config, topic: &str, from: &From, until: &Until) -
     let (config, topic, from, until) = (config.clone(), topic.to_owned(), from.clone(), until.clone());
     let asking = tokio::task::spawn_blocking(move || {
         let consumer = reader(&config)?;
-        let ranges = ranges(&consumer, &topic, &from, &until);
-        ranges.map_err(|source| Error::Kafka { doing: "look at a topic", source })
+        ranges(&consumer, &topic, &from, &until).map_err(|source| match source {
+            KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                Error::Topic { topic: topic.clone(), reason: "the brokers know no such topic".into() }
+            }
+            source => Error::Kafka { doing: "look at a topic", source },
+        })
     });
     asking.await.map_err(|error| Error::Stopped(format!("looking at a topic: {error}")))?
 }

@@ -1,6 +1,7 @@
 //! Chores of this repository: `cargo xtask tidy`.
 
 mod dashboards;
+mod links;
 mod metrics;
 mod tidy;
 
@@ -12,7 +13,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::check(),
         _ => {
             eprintln!(
-                "usage: cargo xtask tidy\n\n  tidy   check the architecture: dependencies, sizes, lints, manifests, metrics, dashboards"
+                "usage: cargo xtask tidy\n\n  tidy   check the architecture: dependencies, sizes, lints, manifests, metrics, dashboards, links"
             );
             return ExitCode::from(64);
         }

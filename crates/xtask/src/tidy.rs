@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
-use crate::{dashboards, metrics};
+use crate::{dashboards, links, metrics};
 
 /// Longest file of code, in lines.
 const FILE_LINES_MAX: usize = 500;
@@ -37,6 +37,7 @@ pub(crate) fn check() -> anyhow::Result<Vec<String>> {
     }
     problems.extend(metrics::check(&texts));
     problems.extend(dashboards::check(&texts));
+    problems.extend(links::check(&texts, |path| root.join(path).exists()));
     Ok(problems)
 }
 

@@ -1,6 +1,12 @@
 import { beforeEach, expect, test, vi } from "vitest";
 import { accepted, FakeService, refused } from "../testing/fake-service";
-import { consumerFixture, consumersAnswer, OPS, partitionFixture } from "../testing/ops-fixture";
+import {
+  consumerFixture,
+  consumersAnswer,
+  OPS,
+  orderFixture,
+  partitionFixture,
+} from "../testing/ops-fixture";
 import { OpsClient } from "./ops-client";
 import { orderConsumer, readConsumers } from "./ops-consumers";
 import { isText } from "./shape";
@@ -44,9 +50,17 @@ test("consumers with unknown figures are taken, those of another shape are not",
   expect(await readConsumers(ops)).toEqual({ kind: "silence" });
 });
 
+test("consumers that were not looked at yet, and a word that came later, are taken", async () => {
+  const ops = new OpsClient(secret);
+  const consumer = consumerFixture({ state: "ASLEEP", order: orderFixture({ action: "UNKNOWN" }) });
+  const answer = { ...consumersAnswer(consumer), at: null, problem: "no broker" };
+  service.next(`GET ${OPS}/consumers`, accepted(answer));
+  expect(await readConsumers(ops)).toMatchObject({ kind: "success", data: answer });
+});
+
 test("an order names the partitions only when it is for some", async () => {
   const ops = new OpsClient(secret);
-  service.always(`POST ${OPS}/consumers/a%2Fb/pause`, accepted({ consumer: "a/b", order: null }));
+  service.always(`POST ${OPS}/consumers/a%2Fb/pause`, accepted({ consumer: "a/b", order: orderFixture() }));
   await orderConsumer(ops, "a/b", "pause");
   await orderConsumer(ops, "a/b", "pause", [3]);
   const sent = service.requests(`POST ${OPS}/consumers/a%2Fb/pause`);

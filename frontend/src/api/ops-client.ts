@@ -15,7 +15,10 @@ export type Query = Record<string, string | number | undefined>;
 /** Why there is no answer to use. */
 export type Problem = Refusal | Silence;
 
-const READ_TIMEOUT_MS = 10_000;
+/** The service itself gives up after 10 s when the brokers are silent, and that is to be heard. */
+const READ_TIMEOUT_MS = 15_000;
+/** An order goes through the log, and what became of it comes back the same way. */
+const ACT_TIMEOUT_MS = 30_000;
 
 export class OpsClient {
   readonly operator: string;
@@ -38,7 +41,7 @@ export class OpsClient {
     });
   }
 
-  post<T>(path: string, accept: Guard<T>, json: unknown, timeoutMs = READ_TIMEOUT_MS): Promise<Answer<T>> {
+  post<T>(path: string, accept: Guard<T>, json: unknown, timeoutMs = ACT_TIMEOUT_MS): Promise<Answer<T>> {
     return this.#ask<T>(path, { method: "POST", json, timeoutMs, accept });
   }
 

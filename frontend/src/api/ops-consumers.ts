@@ -17,8 +17,6 @@ import { isTime } from "./sales";
 import { type Guard, isFlag, isNumber, isText, listOf, oneOf, orNull, shaped } from "./shape";
 
 const PATH = "/api/v1/ops/consumers";
-/** Positions of a time or of another group are asked of the brokers. */
-const RESET_TIMEOUT_MS = 30_000;
 
 export function readConsumers(ops: OpsClient, signal?: AbortSignal): Promise<Answer<Consumers>> {
   return ops.get(PATH, isConsumers, {}, signal);
@@ -36,8 +34,12 @@ export function orderConsumer(
 }
 
 /** What a reset would do, or does. */
-export function resetConsumer(ops: OpsClient, name: string, wish: ResetRequest): Promise<Answer<ResetPlan>> {
-  return ops.post(`${PATH}/${encodeURIComponent(name)}/reset`, isResetPlan, wish, RESET_TIMEOUT_MS);
+export function resetConsumer(
+  ops: OpsClient,
+  name: string,
+  wish: ResetRequest & { dryRun: boolean },
+): Promise<Answer<ResetPlan>> {
+  return ops.post(`${PATH}/${encodeURIComponent(name)}/reset`, isResetPlan, wish);
 }
 
 /** Whether a refusal says that a group with members cannot be reset. */
@@ -71,7 +73,7 @@ const isMember: Guard<ConsumerMember> = shaped({
 });
 
 const isOrder: Guard<ConsumerOrder> = shaped({
-  action: oneOf("PAUSE", "RESUME", "RUN_TO"),
+  action: isText,
   partitions: listOf(isNumber),
   untilOffset: orNull(isNumber),
   issuedBy: isText,
@@ -81,7 +83,7 @@ const isOrder: Guard<ConsumerOrder> = shaped({
 const isConsumer: Guard<Consumer> = shaped({
   name: isText,
   ours: isFlag,
-  state: oneOf("STABLE", "EMPTY", "REBALANCING", "DEAD", "UNKNOWN"),
+  state: isText,
   members: listOf(isMember),
   partitions: listOf(isPartition),
   lagRecords: orNull(isNumber),
@@ -94,12 +96,13 @@ const isConsumer: Guard<Consumer> = shaped({
 });
 
 const isConsumers: Guard<Consumers> = shaped({
-  at: isTime,
+  at: orNull(isTime),
+  problem: orNull(isText),
   windowSeconds: isNumber,
   consumers: listOf(isConsumer),
 });
 
-const isOrderGiven: Guard<OrderGiven> = shaped({ order: orNull(isOrder) });
+const isOrderGiven: Guard<OrderGiven> = shaped({ consumer: isText, order: isOrder });
 
 const isResetPartition: Guard<ResetPartition> = shaped({
   topic: isText,
@@ -111,6 +114,7 @@ const isResetPartition: Guard<ResetPartition> = shaped({
 });
 
 const isResetPlan: Guard<ResetPlan> = shaped({
+  consumer: isText,
   dryRun: isFlag,
   members: isNumber,
   partitions: listOf(isResetPartition),

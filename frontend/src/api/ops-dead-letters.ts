@@ -1,19 +1,30 @@
 /** Records that a consumer could not use: looking at them, sending them again, and giving them up. */
 
-import { type Answer, isRecord } from "./client";
+import type { Answer } from "./client";
 import type { OpsClient } from "./ops-client";
 import type {
   DeadLetter,
   DeadLetterDetail,
   DeadLetterGroup,
   DeadLetters,
-  DiscardResult,
+  DiscardPlan,
   LetterSelection,
-  RedriveLetter,
-  RedriveResult,
+  PlannedLetter,
+  RedrivePlan,
 } from "./ops-types";
 import { isTime } from "./sales";
-import { type Guard, isAnything, isFlag, isNumber, isText, listOf, oneOf, orNull, shaped } from "./shape";
+import {
+  type Guard,
+  isAnything,
+  isFlag,
+  isNumber,
+  isText,
+  listOf,
+  oneOf,
+  orNull,
+  recordOf,
+  shaped,
+} from "./shape";
 
 const PATH = "/api/v1/ops/dlq";
 /** Each letter is tried against the stores, one after the other. */
@@ -46,8 +57,8 @@ export function redrive(
   ops: OpsClient,
   letters: LetterSelection,
   { dryRun, includeFailing = false }: { dryRun: boolean; includeFailing?: boolean },
-): Promise<Answer<RedriveResult>> {
-  return ops.post(`${PATH}/redrive`, isRedriveResult, { ...letters, dryRun, includeFailing }, ACT_TIMEOUT_MS);
+): Promise<Answer<RedrivePlan>> {
+  return ops.post(`${PATH}/redrive`, isRedrivePlan, { ...letters, dryRun, includeFailing }, ACT_TIMEOUT_MS);
 }
 
 /** Which would be given up, or gives them up. */
@@ -55,8 +66,8 @@ export function discard(
   ops: OpsClient,
   letters: LetterSelection,
   { dryRun, reason }: { dryRun: boolean; reason: string },
-): Promise<Answer<DiscardResult>> {
-  return ops.post(`${PATH}/discard`, isDiscardResult, { ...letters, reason, dryRun }, ACT_TIMEOUT_MS);
+): Promise<Answer<DiscardPlan>> {
+  return ops.post(`${PATH}/discard`, isDiscardPlan, { ...letters, reason, dryRun }, ACT_TIMEOUT_MS);
 }
 
 const letterFields = {
@@ -68,7 +79,7 @@ const letterFields = {
   attempts: isNumber,
   firstSeen: isTime,
   lastSeen: isTime,
-  source: shaped({ topic: isText, partition: isNumber, offset: isNumber }),
+  source: orNull(shaped({ topic: isText, partition: isNumber, offset: isNumber })),
   key: orNull(isText),
   act: orNull(shaped({ action: isText, by: isText, at: isTime, reason: orNull(isText) })),
 };
@@ -77,7 +88,7 @@ const isDeadLetter: Guard<DeadLetter> = shaped(letterFields);
 
 const isDeadLetterDetail: Guard<DeadLetterDetail> = shaped({
   ...letterFields,
-  headers: isRecord,
+  headers: recordOf(isText),
   value: isAnything,
   hex: orNull(isText),
   schemaId: orNull(isNumber),
@@ -102,25 +113,34 @@ const isDeadLetters: Guard<DeadLetters> = shaped({
   more: isFlag,
 });
 
-const isRedriveLetter: Guard<RedriveLetter> = shaped({
+const isPlannedLetter: Guard<PlannedLetter> = shaped({
   id: isText,
-  verdict: oneOf("WOULD_APPLY", "WOULD_BE_DUPLICATE", "STILL_FAILING", "NOT_OPEN", "UNKNOWN_LETTER"),
+  verdict: oneOf(
+    "WOULD_APPLY",
+    "WOULD_BE_DUPLICATE",
+    "STILL_FAILING",
+    "WOULD_DISCARD",
+    "NOT_OPEN",
+    "UNKNOWN_LETTER",
+  ),
   detail: orNull(isText),
   sent: isFlag,
 });
 
-const isRedriveResult: Guard<RedriveResult> = shaped({
+const isRedrivePlan: Guard<RedrivePlan> = shaped({
   dryRun: isFlag,
-  letters: listOf(isRedriveLetter),
+  letters: listOf(isPlannedLetter),
   wouldApply: isNumber,
   wouldBeDuplicate: isNumber,
   stillFailing: isNumber,
   notOpen: isNumber,
   sent: isNumber,
+  more: isFlag,
 });
 
-const isDiscardResult: Guard<DiscardResult> = shaped({
+const isDiscardPlan: Guard<DiscardPlan> = shaped({
   dryRun: isFlag,
-  letters: listOf(shaped({ id: isText, verdict: oneOf("WOULD_DISCARD", "NOT_OPEN", "UNKNOWN_LETTER") })),
+  letters: listOf(isPlannedLetter),
   discarded: isNumber,
+  more: isFlag,
 });

@@ -4,7 +4,7 @@ import type { Answer } from "./client";
 import type { OpsClient } from "./ops-client";
 import { isReconciliation } from "./ops-reconciliations";
 import type { DecisionSecond, Overview, SaleOverview } from "./ops-types";
-import { isSaleState, isTime } from "./sales";
+import { isEndReason, isSaleState, isTime } from "./sales";
 import { type Guard, isFlag, isNumber, isText, listOf, orNull, shaped } from "./shape";
 
 export function readOverview(ops: OpsClient, signal?: AbortSignal): Promise<Answer<Overview>> {
@@ -16,7 +16,7 @@ const isSaleOverview: Guard<SaleOverview> = shaped({
   saleId: isText,
   productName: isText,
   state: isSaleState,
-  endReason: orNull(isText),
+  endReason: orNull(isEndReason),
   paused: isFlag,
   initialStock: isNumber,
   sold: isNumber,

@@ -3,7 +3,7 @@
 import type { Answer } from "./client";
 import type { OpsClient } from "./ops-client";
 import type { ReportSecond, SaleReport } from "./ops-types";
-import { isSaleState, isTime } from "./sales";
+import { isEndReason, isSaleState, isTime } from "./sales";
 import { type Guard, isFlag, isNumber, isText, listOf, orNull, recordOf, shaped } from "./shape";
 import type { NewProduct, Product } from "./types";
 
@@ -57,8 +57,8 @@ const isReport: Guard<SaleReport> = shaped({
   sku: isText,
   saleId: isText,
   productName: isText,
-  state: isSaleState,
-  endReason: orNull(isText),
+  state: orNull(isSaleState),
+  endReason: orNull(isEndReason),
   initialStock: isNumber,
   sold: isNumber,
   startTime: isTime,

@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from "vitest";
 import { accepted, FakeService } from "../testing/fake-service";
 import { messageFixture, OPS } from "../testing/ops-fixture";
 import { OpsClient } from "./ops-client";
-import { readNextMessages } from "./ops-topics";
+import { joinPages, readNextMessages } from "./ops-topics";
 
 const MESSAGES = `GET ${OPS}/topics/decisions/messages`;
 
@@ -36,6 +36,12 @@ test("the next page is asked for of each partition, and joined in the order of t
   if (answer.kind !== "success") throw new Error("no answer");
   expect(answer.data.messages.map(({ offset }) => offset)).toEqual([40, 8]);
   expect(answer.data).toMatchObject({ scanned: 20, next: { 0: 9 } });
+});
+
+test("what carries no time has a place all the same", () => {
+  const first = messageFixture({ offset: 8, timestamp: null });
+  const pages = [{ topic: "decisions", messages: [messageFixture(), first], scanned: 2, next: null }];
+  expect(joinPages("decisions", pages).messages.map(({ offset }) => offset)).toEqual([8, 7]);
 });
 
 test("a page of which a part is missing is none", async () => {

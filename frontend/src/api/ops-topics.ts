@@ -1,6 +1,6 @@
 /** Topics, and the messages in them. */
 
-import { type Answer, isRecord } from "./client";
+import type { Answer } from "./client";
 import type { OpsClient } from "./ops-client";
 import type { Message, Messages, TopicDescription, TopicDrift, Topics } from "./ops-types";
 import { isTime } from "./sales";
@@ -75,10 +75,7 @@ export async function readNextMessages(
 /** Pages of several partitions as one, in the order of time. */
 export function joinPages(topic: string, pages: Messages[]): Messages {
   const messages = pages.flatMap((page) => page.messages);
-  messages.sort(
-    (a, b) =>
-      Date.parse(a.timestamp) - Date.parse(b.timestamp) || a.partition - b.partition || a.offset - b.offset,
-  );
+  messages.sort((a, b) => writtenAt(a) - writtenAt(b) || a.partition - b.partition || a.offset - b.offset);
   const next: Position = Object.assign({}, ...pages.map((page) => page.next ?? {}));
   return {
     topic,
@@ -88,7 +85,12 @@ export function joinPages(topic: string, pages: Messages[]): Messages {
   };
 }
 
-const isDrift: Guard<TopicDrift> = shaped({ setting: isText, wanted: isAnything, actual: isAnything });
+/** ms since 1970; what carries no time comes first. */
+function writtenAt({ timestamp }: Message): number {
+  return timestamp === null ? 0 : Date.parse(timestamp);
+}
+
+const isDrift: Guard<TopicDrift> = shaped({ setting: isText, wanted: isText, actual: isText });
 
 const isTopic: Guard<TopicDescription> = shaped({
   name: isText,
@@ -97,7 +99,7 @@ const isTopic: Guard<TopicDescription> = shaped({
   partitions: listOf(shaped({ partition: isNumber, first: isNumber, end: isNumber })),
   records: isNumber,
   replication: isNumber,
-  settings: isRecord,
+  settings: recordOf(isText),
   drift: listOf(isDrift),
 });
 
@@ -106,9 +108,9 @@ const isTopics: Guard<Topics> = shaped({ topics: listOf(isTopic) });
 const isMessage: Guard<Message> = shaped({
   partition: isNumber,
   offset: isNumber,
-  timestamp: isTime,
+  timestamp: orNull(isTime),
   key: orNull(isText),
-  headers: isRecord,
+  headers: recordOf(isText),
   value: isAnything,
   hex: orNull(isText),
   schemaId: orNull(isNumber),

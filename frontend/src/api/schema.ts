@@ -38,6 +38,259 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/ops/acts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What operators did: who, what, when. */
+        get: operations["listActs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ops/consumers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every consumer group: members, positions, lag in records and seconds, and whether that keeps up.
+         * @description The verdict is judged by what happened during a window, not by a threshold. What is not known is `null`.
+         */
+        get: operations["listConsumers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ops/consumers/{name}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Has a consumer hold its partitions, in every instance and also after restarts. */
+        post: operations["pauseConsumer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ops/consumers/{name}/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Puts a consumer elsewhere; first says what that skips and repeats. */
+        post: operations["resetConsumer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ops/consumers/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets a consumer go on. */
+        post: operations["resumeConsumer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ops/dlq": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Dead letters: the causes of the open ones, and the newest of those asked for. */
+        get: operations["listDeadLetters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ops/dlq/discard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives letters up, for a reason. */
+        post: operations["discardDeadLetters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ops/dlq/redrive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sends letters to the topic they came from; first says what would become of each.
+         * @description It may be repeated: what was sent before is not open any more, and what is sent twice counts once.
+         */
+        post: operations["redriveDeadLetters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ops/dlq/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One dead letter and what is in it: decoded, or as hexadecimal digits. */
+        get: operations["readDeadLetter"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ops/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How everything is, at a glance. What cannot be known within two seconds is `null`. */
+        get: operations["readOverview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ops/reconciliations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What comparisons of Redis, the log and Postgres found. */
+        get: operations["listReconciliations"];
+        put?: never;
+        /** Compares Redis, the log and Postgres now, by content; repairs when asked to. May take half a minute. */
+        post: operations["reconcile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ops/sales/{sku}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a sale answered: by outcome and reason, second by second.
+         * @description These are the counts in Postgres, which follow the log by a moment. `flashsale report` reads the log itself and
+         *     tells more: latency, retries, fairness.
+         */
+        get: operations["readReport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ops/topics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The topics with their settings, and what of them is not as their papers say. */
+        get: operations["listTopics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ops/topics/{topic}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is in a topic, decoded, without any effect on those who read it.
+         * @description Without `offset` and `time` the newest records come first; with one of them, records in the order of the log, and
+         *     `next` says where to look on.
+         */
+        get: operations["readMessages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/products": {
         parameters: {
             query?: never;
@@ -253,6 +506,11 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What operators did. */
+        Acts: {
+            /** @description The newest first. */
+            acts: components["schemas"]["OperatorAct"][];
+        };
         /** @description All sales. */
         Catalogue: {
             /** @description The active ones, of which those that end first come first; then the next by their start; then the last to end. */
@@ -264,10 +522,208 @@ export interface components {
              */
             serverTime: string;
         };
+        /** @description A consumer group. What is not known is `null`; the verdict is that of its worst partition. */
+        Consumer: {
+            /**
+             * Format: int64
+             * @description Records that wait, in all partitions.
+             */
+            lagRecords: number | null;
+            /**
+             * Format: double
+             * @description How long the oldest of them has waited, in seconds.
+             */
+            lagSeconds: number | null;
+            /** @description Who is in it. */
+            members: components["schemas"]["ConsumerMember"][];
+            /**
+             * @description The group.
+             * @example flashsale-sink-postgres
+             */
+            name: string;
+            order: components["schemas"]["ConsumerOrder"] | null;
+            /** @description Whether it is one of ours, which obeys orders. */
+            ours: boolean;
+            /** @description Where it stands. */
+            partitions: components["schemas"]["ConsumerPartition"][];
+            /** @description How much of it is held. */
+            paused: components["schemas"]["ConsumerPaused"];
+            /**
+             * Format: double
+             * @description Records done a second, over the window.
+             */
+            perSecond: number | null;
+            /**
+             * @description `STABLE`, `EMPTY`, `REBALANCING`, `DEAD` or `UNKNOWN`.
+             * @example STABLE
+             */
+            state: string;
+            /** @description Whether that keeps up. */
+            verdict: components["schemas"]["ConsumerVerdict"];
+            /** @description Why that is the verdict. */
+            why: string;
+        };
+        /** @description A member of a consumer group. */
+        ConsumerMember: {
+            /** @description The name that the client gave itself. */
+            clientId: string;
+            /** @description Where it connects from. */
+            host: string;
+            /** @description Its name in the group. */
+            memberId: string;
+            /** @description What it reads. */
+            partitions: components["schemas"]["PartitionName"][];
+        };
+        /** @description A standing order. */
+        ConsumerOrder: {
+            /**
+             * @description `PAUSE`, `RESUME` or `RUN_TO`.
+             * @example PAUSE
+             */
+            action: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            issuedAt: string;
+            /** @description Who gave it. */
+            issuedBy: string;
+            /** @description On which partitions; all when empty. */
+            partitions: number[];
+            /**
+             * Format: int64
+             * @description Of `RUN_TO`: the first offset that is not read.
+             */
+            untilOffset: number | null;
+        };
+        /** @description How a consumer stands in one partition. What is not known is `null`. */
+        ConsumerPartition: {
+            /**
+             * Format: int64
+             * @description The next offset as the group told the brokers.
+             */
+            committed: number | null;
+            /**
+             * Format: int64
+             * @description The offset that the next record gets.
+             */
+            end: number | null;
+            /**
+             * Format: int64
+             * @description Records that wait.
+             */
+            lagRecords: number | null;
+            /**
+             * Format: double
+             * @description How long the oldest of them has waited, in seconds.
+             */
+            lagSeconds: number | null;
+            /** @description Who reads it, by client id. */
+            owner: string | null;
+            /**
+             * Format: int32
+             * @description The partition's number.
+             */
+            partition: number;
+            /** @description Whether an operator's order holds it. */
+            paused: boolean;
+            /**
+             * Format: double
+             * @description Records done a second, over the window.
+             */
+            perSecond: number | null;
+            /**
+             * Format: int64
+             * @description The next offset that counts: the stored one where there is one.
+             */
+            position: number | null;
+            /**
+             * Format: int64
+             * @description The next offset as it stands beside the rows in Postgres.
+             */
+            stored: number | null;
+            /** @description The topic. */
+            topic: string;
+            /** @description Whether that keeps up. */
+            verdict: components["schemas"]["ConsumerVerdict"];
+            /** @description Why that is the verdict. */
+            why: string;
+        };
+        /**
+         * @description How much of a consumer is held by an order.
+         * @enum {string}
+         */
+        ConsumerPaused: "NONE" | "SOME" | "ALL";
+        /**
+         * @description What became of the lag.
+         * @enum {string}
+         */
+        ConsumerVerdict: "OK" | "UNKNOWN" | "WARN" | "REWIND" | "STALL" | "STOP";
+        /** @description Every consumer group. */
+        Consumers: {
+            /**
+             * Format: date-time
+             * @description When they were looked at last; `null` before the first look.
+             */
+            at: string | null;
+            /** @description The groups, ours first. */
+            consumers: components["schemas"]["Consumer"][];
+            /** @description Why there was no newer look; `null` when there was one. */
+            problem: string | null;
+            /**
+             * Format: int64
+             * @description By how much of the past they are judged, in seconds.
+             * @example 30
+             */
+            windowSeconds: number;
+        };
         /** @description A new product. */
         CreatedProduct: components["schemas"]["ProductSettings"] & {
             /** @description `ACTIVE` at once when the start has passed. */
             state: components["schemas"]["SaleState"];
+        };
+        /** @description One second of decisions, by the time of their records. */
+        DecisionSecond: {
+            /**
+             * Format: int64
+             * @description Units sold.
+             */
+            accepted: number;
+            /**
+             * Format: int64
+             * @description Refused: the shopper holds a unit.
+             */
+            alreadyPurchased: number;
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description Refused: the sale took no purchases.
+             */
+            notActive: number;
+            /**
+             * Format: double
+             * @description Median time from arrival at the edge to the record, in milliseconds; `null` when nothing came.
+             */
+            p50Ms: number | null;
+            /**
+             * Format: double
+             * @description The same of the slowest of a hundred.
+             */
+            p99Ms: number | null;
+            /**
+             * Format: int64
+             * @description Refused: no unit left.
+             */
+            soldOut: number;
+        };
+        /** @description Decisions by second. */
+        DecisionSeconds: {
+            /** @description One after the other, the oldest first. */
+            seconds: components["schemas"]["DecisionSecond"][];
         };
         /** @description What was removed. */
         DeletedProduct: {
@@ -278,6 +734,50 @@ export interface components {
              * @example DEMO
              */
             sku: string;
+        };
+        /** @description Which letters, and why they are given up: exactly one of `ids`, `class` and `all`. */
+        DiscardBody: {
+            /** @description All open ones. */
+            all?: boolean;
+            /** @description All open ones of a cause. */
+            class?: string;
+            /**
+             * @description Only say which.
+             * @default true
+             */
+            dryRun: boolean;
+            /** @description These. */
+            ids?: string[];
+            /**
+             * @description Why, in 1 to 500 characters.
+             * @example a load test of the first day
+             */
+            reason: string;
+        };
+        /** @description Letters to be given up. */
+        DiscardPlan: {
+            /** @description How many were given up. */
+            discarded: number;
+            /** @description Whether nothing was done. */
+            dryRun: boolean;
+            /** @description The letters; at most 5,000. */
+            letters: components["schemas"]["PlannedLetter"][];
+            /** @description Whether more letters were meant than one call takes. */
+            more: boolean;
+        };
+        /** @description A difference between the stores. */
+        Discrepancy: {
+            /**
+             * @description What kind of difference.
+             * @example MISSING_IN_POSTGRES
+             */
+            class: string;
+            /** @description What each store says. */
+            detail: string;
+            /** @description Whether it was put right. */
+            repaired: boolean;
+            /** @description About what. */
+            subject: string;
         };
         /**
          * @description Why a sale ended.
@@ -348,6 +848,210 @@ export interface components {
              */
             uptime: number;
         };
+        /** @description A dead letter. */
+        Letter: {
+            act: components["schemas"]["LetterAct"] | null;
+            /**
+             * Format: int32
+             * @description How often that was tried.
+             */
+            attempts: number;
+            /**
+             * @description Why it could not be used, in a word.
+             * @example bad_magic
+             */
+            class: string;
+            /** @description Which consumer could not use it. */
+            consumer: string;
+            /**
+             * Format: date-time
+             * @description When it was rejected first.
+             */
+            firstSeen: string;
+            /**
+             * @description Its partition and offset among the dead letters.
+             * @example 3-17
+             */
+            id: string;
+            /** @description Its key. */
+            key: string | null;
+            /**
+             * Format: date-time
+             * @description When it was rejected last.
+             */
+            lastSeen: string;
+            /** @description Why, in a sentence. */
+            message: string;
+            source: components["schemas"]["LetterSource"] | null;
+            /** @description What became of it. */
+            state: components["schemas"]["LetterState"];
+        };
+        /** @description What an operator did about a letter. */
+        LetterAct: {
+            /**
+             * @description `REDRIVE` or `DISCARD`.
+             * @example REDRIVE
+             */
+            action: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description Who. */
+            by: string;
+            /** @description Why. */
+            reason: string | null;
+        };
+        /** @description Open letters that have a cause in common. */
+        LetterCause: {
+            /** @description The cause in a word. */
+            class: string;
+            /** @description Which consumer. */
+            consumer: string;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            count: number;
+            /**
+             * Format: date-time
+             * @description When the first was rejected.
+             */
+            firstSeen: string;
+            /**
+             * Format: date-time
+             * @description When the last was.
+             */
+            lastSeen: string;
+            /** @description What the newest of them says. */
+            message: string;
+        };
+        /** @description A dead letter and what is in it. */
+        LetterDetails: components["schemas"]["Letter"] & components["schemas"]["LetterRecord"];
+        /** @description What is in a dead letter. */
+        LetterRecord: {
+            /** @description Its headers. */
+            headers: {
+                [key: string]: string;
+            };
+            /** @description Its bytes, when they cannot be decoded. */
+            hex: string | null;
+            /** @description Why it cannot be decoded. */
+            problem: string | null;
+            /**
+             * Format: int32
+             * @description The id of its schema, when it names one.
+             */
+            schemaId: number | null;
+            /** @description What it says; `null` when it cannot be decoded. */
+            value: Record<string, never> | null;
+        };
+        /** @description Where a record was when it could not be used. */
+        LetterSource: {
+            /**
+             * Format: int64
+             * @description The offset.
+             */
+            offset: number;
+            /**
+             * Format: int32
+             * @description The partition.
+             */
+            partition: number;
+            /** @description The topic. */
+            topic: string;
+        };
+        /**
+         * @description What became of a letter.
+         * @enum {string}
+         */
+        LetterState: "OPEN" | "REDRIVEN" | "DISCARDED";
+        /**
+         * @description What would become of a letter.
+         * @enum {string}
+         */
+        LetterVerdict: "WOULD_APPLY" | "WOULD_BE_DUPLICATE" | "STILL_FAILING" | "WOULD_DISCARD" | "NOT_OPEN" | "UNKNOWN_LETTER";
+        /** @description Dead letters. */
+        Letters: {
+            /**
+             * Format: int64
+             * @description How many were given up.
+             */
+            discarded: number;
+            /** @description The causes of the open ones, the most frequent first. */
+            groups: components["schemas"]["LetterCause"][];
+            /** @description Letters, the newest first. */
+            letters: components["schemas"]["Letter"][];
+            /** @description Whether there are more. */
+            more: boolean;
+            /**
+             * Format: int64
+             * @description How many are open.
+             */
+            open: number;
+            /**
+             * Format: int64
+             * @description How many were sent again.
+             */
+            redriven: number;
+        };
+        /** @description A record, readable. */
+        Message: {
+            /** @description Its headers. */
+            headers: {
+                [key: string]: string;
+            };
+            /** @description Its bytes, when they cannot be decoded. */
+            hex: string | null;
+            /** @description Its key. */
+            key: string | null;
+            /**
+             * Format: int64
+             * @description Its offset.
+             */
+            offset: number;
+            /**
+             * Format: int32
+             * @description Its partition.
+             */
+            partition: number;
+            /** @description Why it cannot be decoded. */
+            problem: string | null;
+            /**
+             * Format: int32
+             * @description The id of its schema, when it names one.
+             */
+            schemaId: number | null;
+            /**
+             * Format: date-time
+             * @description When it was written; `null` when it carries no time.
+             */
+            timestamp: string | null;
+            /** @description What it says; `null` when it says nothing or cannot be decoded. */
+            value: Record<string, never> | null;
+        };
+        /** @description A look into a topic. */
+        Messages: {
+            /** @description What was found: the newest first, or in the order of the log. */
+            messages: components["schemas"]["Message"][];
+            /** @description Where to look on, by partition; `null` when that was all. */
+            next: {
+                [key: string]: number;
+            } | null;
+            /**
+             * Format: int64
+             * @description Records that were gone over.
+             */
+            scanned: number;
+            /** @description The topic. */
+            topic: string;
+        };
+        /**
+         * @description What a comparison may do.
+         * @enum {string}
+         */
+        Mode: "DRY_RUN" | "REPAIR";
         /** @description A product to be. */
         NewProduct: {
             /**
@@ -374,6 +1078,105 @@ export interface components {
              * @example 2026-11-23T12:00:00.000Z
              */
             startTime: string;
+        };
+        /** @description Open dead letters. */
+        OpenLetters: {
+            /**
+             * Format: int64
+             * @description How many; `null` when not known.
+             */
+            open: number | null;
+        };
+        /** @description Something that an operator did. */
+        OperatorAct: {
+            /**
+             * @description What, such as `PAUSE` or `REDRIVE`.
+             * @example PAUSE
+             */
+            action: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description Who. */
+            by: string;
+            /** @description What exactly. */
+            detail: Record<string, never> | null;
+            /** @description Why. */
+            reason: string | null;
+            /** @description To what: a consumer, a SKU, a topic, or a dead letter. */
+            target: string;
+        };
+        /** @description The outboxes of all sales. */
+        OutboxDepth: {
+            /**
+             * Format: int64
+             * @description Entries in all; `null` when not known.
+             */
+            entries: number | null;
+        };
+        /** @description How everything is. */
+        Overview: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            deadLetters: components["schemas"]["OpenLetters"];
+            /** @description Decisions since this process was started, at most of five minutes. */
+            decisions: components["schemas"]["DecisionSeconds"];
+            lastReconciliation: components["schemas"]["Reconciliation"] | null;
+            outbox: components["schemas"]["OutboxDepth"];
+            /** @description The sales, the active ones first. */
+            sales: components["schemas"]["SaleGlance"][];
+        };
+        /** @description Where a partition begins and ends. */
+        PartitionEnds: {
+            /**
+             * Format: int64
+             * @description The offset that the next record gets.
+             */
+            end: number;
+            /**
+             * Format: int64
+             * @description The first offset that it still has.
+             */
+            first: number;
+            /**
+             * Format: int32
+             * @description Its number.
+             */
+            partition: number;
+        };
+        /** @description A partition by name. */
+        PartitionName: {
+            /**
+             * Format: int32
+             * @description Its number.
+             */
+            partition: number;
+            /**
+             * @description The topic.
+             * @example flashsale.purchase-decisions.v1
+             */
+            topic: string;
+        };
+        /** @description Which partitions an order is about. */
+        PartitionsBody: {
+            /** @description Their numbers; all when left out or empty. */
+            partitions?: number[];
+        };
+        /** @description A letter and what would become of it. */
+        PlannedLetter: {
+            /** @description Why. */
+            detail: string | null;
+            /** @description Its id. */
+            id: string;
+            /** @description Whether it was sent. */
+            sent: boolean;
+            /** @description What would become of it. */
+            verdict: components["schemas"]["LetterVerdict"];
         };
         /**
          * @description A product and what came of its sale.
@@ -550,6 +1353,200 @@ export interface components {
              */
             status: string;
         };
+        /** @description A comparison on demand. */
+        ReconcileBody: {
+            /** @description What it may do. */
+            mode?: components["schemas"]["Mode"];
+            /**
+             * @description Which sale; every one when left out.
+             * @example DEMO
+             */
+            sku?: string;
+        };
+        /** @description A comparison of Redis, the log and Postgres for one sale. */
+        Reconciliation: {
+            /**
+             * Format: int64
+             * @description Units compared.
+             */
+            compared: number;
+            /** @description The differences; of very many, the first. */
+            discrepancies: components["schemas"]["Discrepancy"][];
+            /** Format: date-time */
+            finishedAt: string;
+            /**
+             * Format: int64
+             * @description Differences found.
+             */
+            found: number;
+            /** @description `DRY_RUN` or `REPAIR`. */
+            mode: string;
+            /**
+             * Format: int64
+             * @description Of these, repaired.
+             */
+            repaired: number;
+            /** @description The run, which may have compared several sales. */
+            runId: string;
+            saleId: string;
+            sku: string;
+            /** @description `SCHEDULE`, `STARTUP`, `SALE_ENDED` or `DEMAND`. */
+            trigger: string;
+        };
+        /** @description Comparisons. */
+        Reconciliations: {
+            /** @description The newest first. */
+            reconciliations: components["schemas"]["Reconciliation"][];
+        };
+        /** @description Which letters: exactly one of `ids`, `class` and `all`. */
+        RedriveBody: {
+            /** @description All open ones. */
+            all?: boolean;
+            /** @description All open ones of a cause. */
+            class?: string;
+            /**
+             * @description Only say what would become of them.
+             * @default true
+             */
+            dryRun: boolean;
+            /** @description These. */
+            ids?: string[];
+            /** @description Send also those that would come back. */
+            includeFailing?: boolean;
+        };
+        /** @description Letters to be sent again. */
+        RedrivePlan: {
+            /** @description Whether nothing was sent. */
+            dryRun: boolean;
+            /** @description The letters; at most 5,000. */
+            letters: components["schemas"]["PlannedLetter"][];
+            /** @description Whether more letters were meant than one call takes. */
+            more: boolean;
+            /** @description How many were settled before, or are unknown. */
+            notOpen: number;
+            /** @description How many were sent. */
+            sent: number;
+            /** @description How many would come back. */
+            stillFailing: number;
+            /** @description How many would change something. */
+            wouldApply: number;
+            /** @description How many would change nothing. */
+            wouldBeDuplicate: number;
+        };
+        /** @description Attempts of one second. */
+        ReportSecond: {
+            /** Format: int64 */
+            accepted: number;
+            /** Format: int64 */
+            alreadyPurchased: number;
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            attempts: number;
+            /** Format: int64 */
+            notActive: number;
+            /** Format: int64 */
+            soldOut: number;
+        };
+        /** @description Attempts by outcome. */
+        ReportTotals: {
+            /** Format: int64 */
+            accepted: number;
+            /** Format: int64 */
+            alreadyPurchased: number;
+            /** Format: int64 */
+            attempts: number;
+            /** @description By reason, such as `NOT_STARTED`. */
+            notActive: {
+                [key: string]: number;
+            };
+            /** Format: int64 */
+            soldOut: number;
+        };
+        /** @description A reset. */
+        ResetBody: {
+            /**
+             * @description Only say what would change.
+             * @default true
+             */
+            dryRun: boolean;
+            /** @description With `group`. */
+            group?: string;
+            /**
+             * Format: int64
+             * @description With `offset`.
+             */
+            offset?: number;
+            /** @description Only these partitions; all when left out or empty. */
+            partitions?: number[];
+            /**
+             * Format: date-time
+             * @description With `time`: ISO 8601 with an offset.
+             */
+            time?: string;
+            /** @description Where to go on. */
+            to: components["schemas"]["ResetTo"];
+            /** @description Only this topic. */
+            topic?: string;
+        };
+        /** @description What becomes of one partition. */
+        ResetMove: {
+            /**
+             * Format: int64
+             * @description Where it would go on now; `null` when it was never read.
+             */
+            from: number | null;
+            /**
+             * Format: int32
+             * @description The partition's number.
+             */
+            partition: number;
+            /**
+             * Format: int64
+             * @description Records that are read again.
+             */
+            replays: number;
+            /**
+             * Format: int64
+             * @description Records that are left out.
+             */
+            skips: number;
+            /**
+             * Format: int64
+             * @description Where it goes on then.
+             */
+            to: number;
+            /** @description The topic. */
+            topic: string;
+        };
+        /** @description A reset, planned or done. */
+        ResetPlan: {
+            /** @description The group. */
+            consumer: string;
+            /** @description Whether nothing was changed. */
+            dryRun: boolean;
+            /** @description How many members it has. With any it cannot be reset. */
+            members: number;
+            /** @description What becomes of each partition. */
+            partitions: components["schemas"]["ResetMove"][];
+            /**
+             * Format: int64
+             * @description Records that are read again.
+             */
+            replays: number;
+            /**
+             * Format: int64
+             * @description Records that are left out.
+             */
+            skips: number;
+            /** @description What to know before it is done. */
+            warnings: string[];
+        };
+        /**
+         * @description Where a consumer is to go on.
+         * @enum {string}
+         */
+        ResetTo: "earliest" | "latest" | "offset" | "time" | "group";
         /** @description A sale as shoppers see it. */
         Sale: {
             /** @description Why it ended, once it has. */
@@ -600,12 +1597,84 @@ export interface components {
              */
             stock: number;
         };
+        /** @description A sale at a glance. */
+        SaleGlance: {
+            endReason: components["schemas"]["EndReason"] | null;
+            /** Format: date-time */
+            endTime: string;
+            /** Format: int64 */
+            initialStock: number;
+            /**
+             * Format: int64
+             * @description Entries that the log has not acknowledged yet; `null` when not known.
+             */
+            outbox: number | null;
+            paused: boolean;
+            productName: string;
+            saleId: string;
+            /** @example DEMO */
+            sku: string;
+            /** Format: int64 */
+            sold: number;
+            /**
+             * Format: double
+             * @description Units sold a second, over the last five.
+             */
+            soldPerSecond: number;
+            /** Format: date-time */
+            startTime: string;
+            state: components["schemas"]["SaleState"];
+            /** Format: int64 */
+            stock: number;
+        };
+        /** @description What a sale answered. */
+        SaleReport: {
+            endReason: components["schemas"]["EndReason"] | null;
+            /** Format: date-time */
+            endTime: string;
+            /**
+             * Format: date-time
+             * @description The second of the first attempt; `null` when there was none.
+             */
+            firstAt: string | null;
+            /** Format: int64 */
+            initialStock: number;
+            /**
+             * Format: date-time
+             * @description The second of the last attempt.
+             */
+            lastAt: string | null;
+            /** @description Seconds with attempts, in order. */
+            perSecond: components["schemas"]["ReportSecond"][];
+            productName: string;
+            saleId: string;
+            /** @example DEMO */
+            sku: string;
+            /** Format: int64 */
+            sold: number;
+            /** Format: date-time */
+            startTime: string;
+            state: components["schemas"]["SaleState"] | null;
+            /**
+             * Format: int64
+             * @description From when the sale could be bought in to its last unit; `null` unless it sold out.
+             */
+            timeToSellOutMs: number | null;
+            totals: components["schemas"]["ReportTotals"];
+        };
         /**
          * @description Where a sale stands.
          * @example ACTIVE
          * @enum {string}
          */
         SaleState: "UPCOMING" | "ACTIVE" | "ENDED";
+        /** @description What a consumer was told. */
+        Steered: {
+            /** @description The group. */
+            consumer: string;
+            /** @description The order that stands now. */
+            order: components["schemas"]["ConsumerOrder"];
+        };
         /** @description Why there is no stream. */
         StreamError: {
             /** @description `VALIDATION_ERROR`, `NOT_FOUND`, `RATE_LIMITED` or `SERVICE_UNAVAILABLE`. */
@@ -628,6 +1697,19 @@ export interface components {
             success: boolean;
         };
         /** @description The envelope of a success. */
+        Success_Acts: {
+            /** @description What operators did. */
+            data: {
+                /** @description The newest first. */
+                acts: components["schemas"]["OperatorAct"][];
+            };
+            /**
+             * @description `true`.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a success. */
         Success_Catalogue: {
             /** @description All sales. */
             data: {
@@ -639,6 +1721,32 @@ export interface components {
                  * @example 2026-11-23T12:10:00.000Z
                  */
                 serverTime: string;
+            };
+            /**
+             * @description `true`.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a success. */
+        Success_Consumers: {
+            /** @description Every consumer group. */
+            data: {
+                /**
+                 * Format: date-time
+                 * @description When they were looked at last; `null` before the first look.
+                 */
+                at: string | null;
+                /** @description The groups, ours first. */
+                consumers: components["schemas"]["Consumer"][];
+                /** @description Why there was no newer look; `null` when there was one. */
+                problem: string | null;
+                /**
+                 * Format: int64
+                 * @description By how much of the past they are judged, in seconds.
+                 * @example 30
+                 */
+                windowSeconds: number;
             };
             /**
              * @description `true`.
@@ -670,6 +1778,114 @@ export interface components {
                  * @example DEMO
                  */
                 sku: string;
+            };
+            /**
+             * @description `true`.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a success. */
+        Success_DiscardPlan: {
+            /** @description Letters to be given up. */
+            data: {
+                /** @description How many were given up. */
+                discarded: number;
+                /** @description Whether nothing was done. */
+                dryRun: boolean;
+                /** @description The letters; at most 5,000. */
+                letters: components["schemas"]["PlannedLetter"][];
+                /** @description Whether more letters were meant than one call takes. */
+                more: boolean;
+            };
+            /**
+             * @description `true`.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a success. */
+        Success_LetterDetails: {
+            /** @description A dead letter and what is in it. */
+            data: components["schemas"]["Letter"] & components["schemas"]["LetterRecord"];
+            /**
+             * @description `true`.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a success. */
+        Success_Letters: {
+            /** @description Dead letters. */
+            data: {
+                /**
+                 * Format: int64
+                 * @description How many were given up.
+                 */
+                discarded: number;
+                /** @description The causes of the open ones, the most frequent first. */
+                groups: components["schemas"]["LetterCause"][];
+                /** @description Letters, the newest first. */
+                letters: components["schemas"]["Letter"][];
+                /** @description Whether there are more. */
+                more: boolean;
+                /**
+                 * Format: int64
+                 * @description How many are open.
+                 */
+                open: number;
+                /**
+                 * Format: int64
+                 * @description How many were sent again.
+                 */
+                redriven: number;
+            };
+            /**
+             * @description `true`.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a success. */
+        Success_Messages: {
+            /** @description A look into a topic. */
+            data: {
+                /** @description What was found: the newest first, or in the order of the log. */
+                messages: components["schemas"]["Message"][];
+                /** @description Where to look on, by partition; `null` when that was all. */
+                next: {
+                    [key: string]: number;
+                } | null;
+                /**
+                 * Format: int64
+                 * @description Records that were gone over.
+                 */
+                scanned: number;
+                /** @description The topic. */
+                topic: string;
+            };
+            /**
+             * @description `true`.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a success. */
+        Success_Overview: {
+            /** @description How everything is. */
+            data: {
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                at: string;
+                deadLetters: components["schemas"]["OpenLetters"];
+                /** @description Decisions since this process was started, at most of five minutes. */
+                decisions: components["schemas"]["DecisionSeconds"];
+                lastReconciliation: components["schemas"]["Reconciliation"] | null;
+                outbox: components["schemas"]["OutboxDepth"];
+                /** @description The sales, the active ones first. */
+                sales: components["schemas"]["SaleGlance"][];
             };
             /**
              * @description `true`.
@@ -725,6 +1941,77 @@ export interface components {
                  * @example 2026-11-23T12:00:00.123Z
                  */
                 purchasedAt: string;
+            };
+            /**
+             * @description `true`.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a success. */
+        Success_Reconciliations: {
+            /** @description Comparisons. */
+            data: {
+                /** @description The newest first. */
+                reconciliations: components["schemas"]["Reconciliation"][];
+            };
+            /**
+             * @description `true`.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a success. */
+        Success_RedrivePlan: {
+            /** @description Letters to be sent again. */
+            data: {
+                /** @description Whether nothing was sent. */
+                dryRun: boolean;
+                /** @description The letters; at most 5,000. */
+                letters: components["schemas"]["PlannedLetter"][];
+                /** @description Whether more letters were meant than one call takes. */
+                more: boolean;
+                /** @description How many were settled before, or are unknown. */
+                notOpen: number;
+                /** @description How many were sent. */
+                sent: number;
+                /** @description How many would come back. */
+                stillFailing: number;
+                /** @description How many would change something. */
+                wouldApply: number;
+                /** @description How many would change nothing. */
+                wouldBeDuplicate: number;
+            };
+            /**
+             * @description `true`.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a success. */
+        Success_ResetPlan: {
+            /** @description A reset, planned or done. */
+            data: {
+                /** @description The group. */
+                consumer: string;
+                /** @description Whether nothing was changed. */
+                dryRun: boolean;
+                /** @description How many members it has. With any it cannot be reset. */
+                members: number;
+                /** @description What becomes of each partition. */
+                partitions: components["schemas"]["ResetMove"][];
+                /**
+                 * Format: int64
+                 * @description Records that are read again.
+                 */
+                replays: number;
+                /**
+                 * Format: int64
+                 * @description Records that are left out.
+                 */
+                skips: number;
+                /** @description What to know before it is done. */
+                warnings: string[];
             };
             /**
              * @description `true`.
@@ -791,6 +2078,77 @@ export interface components {
             success: boolean;
         };
         /** @description The envelope of a success. */
+        Success_SaleReport: {
+            /** @description What a sale answered. */
+            data: {
+                endReason: components["schemas"]["EndReason"] | null;
+                /** Format: date-time */
+                endTime: string;
+                /**
+                 * Format: date-time
+                 * @description The second of the first attempt; `null` when there was none.
+                 */
+                firstAt: string | null;
+                /** Format: int64 */
+                initialStock: number;
+                /**
+                 * Format: date-time
+                 * @description The second of the last attempt.
+                 */
+                lastAt: string | null;
+                /** @description Seconds with attempts, in order. */
+                perSecond: components["schemas"]["ReportSecond"][];
+                productName: string;
+                saleId: string;
+                /** @example DEMO */
+                sku: string;
+                /** Format: int64 */
+                sold: number;
+                /** Format: date-time */
+                startTime: string;
+                state: components["schemas"]["SaleState"] | null;
+                /**
+                 * Format: int64
+                 * @description From when the sale could be bought in to its last unit; `null` unless it sold out.
+                 */
+                timeToSellOutMs: number | null;
+                totals: components["schemas"]["ReportTotals"];
+            };
+            /**
+             * @description `true`.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a success. */
+        Success_Steered: {
+            /** @description What a consumer was told. */
+            data: {
+                /** @description The group. */
+                consumer: string;
+                /** @description The order that stands now. */
+                order: components["schemas"]["ConsumerOrder"];
+            };
+            /**
+             * @description `true`.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a success. */
+        Success_Topics: {
+            /** @description Every topic. */
+            data: {
+                /** @description The topics, ours first. */
+                topics: components["schemas"]["TopicView"][];
+            };
+            /**
+             * @description `true`.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a success. */
         Success_Vec_Product: {
             data: (components["schemas"]["ProductSettings"] & {
                 /**
@@ -814,6 +2172,50 @@ export interface components {
              * @example true
              */
             success: boolean;
+        };
+        /** @description A setting that is not as the paper says. */
+        TopicDrift: {
+            /** @description What the brokers say. */
+            actual: string;
+            /**
+             * @description Its name.
+             * @example retention.ms
+             */
+            setting: string;
+            /** @description What the paper says. */
+            wanted: string;
+        };
+        /** @description A topic. */
+        TopicView: {
+            /** @description What is not as its paper says. */
+            drift: components["schemas"]["TopicDrift"][];
+            /** @description Whether it belongs to the brokers themselves. */
+            internal: boolean;
+            /**
+             * @description Its name.
+             * @example flashsale.purchase-decisions.v1
+             */
+            name: string;
+            /** @description Its partitions. */
+            partitions: components["schemas"]["PartitionEnds"][];
+            /**
+             * Format: int64
+             * @description Offsets in use; of a compacted topic more than there are records.
+             */
+            records: number;
+            /** @description Copies of it. */
+            replication: number;
+            /** @description The settings that matter and those of its own. */
+            settings: {
+                [key: string]: string;
+            };
+            /** @description What it is for; `null` of a topic that is not ours. */
+            summary: string | null;
+        };
+        /** @description Every topic. */
+        Topics: {
+            /** @description The topics, ours first. */
+            topics: components["schemas"]["TopicView"][];
         };
     };
     responses: never;
@@ -865,6 +2267,1501 @@ export interface operations {
                 };
             };
             /** @description It cannot be told now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    listActs: {
+        parameters: {
+            query?: {
+                /**
+                 * @description At most this many, 1 to 500
+                 * @example 100
+                 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest acts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_Acts"];
+                };
+            };
+            /** @description Not a whole number in its range */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    listConsumers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The groups */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_Consumers"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    pauseConsumer: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Who acts, for the list of acts */
+                "X-Operator"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The group
+                 * @example flashsale-sink-postgres
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PartitionsBody"];
+            };
+        };
+        responses: {
+            /** @description The order stands */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_Steered"];
+                };
+            };
+            /** @description Not valid; everything that is wrong is named at once. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "VALIDATION_ERROR",
+                     *         "fields": {
+                     *           "endTime": "must be after startTime"
+                     *         },
+                     *         "message": "The request is not valid."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It is no consumer that takes orders */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It reads no such partition */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body is larger than 16 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "PAYLOAD_TOO_LARGE",
+                     *         "message": "The body is larger than 16 KiB."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body is not declared as JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNSUPPORTED_MEDIA_TYPE",
+                     *         "message": "Send the body as application/json."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    resetConsumer: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Who acts, for the list of acts */
+                "X-Operator"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The group
+                 * @example flashsale-sink-postgres
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResetBody"];
+            };
+        };
+        responses: {
+            /** @description What would change, or has */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_ResetPlan"];
+                };
+            };
+            /** @description Not valid; everything that is wrong is named at once. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "VALIDATION_ERROR",
+                     *         "fields": {
+                     *           "endTime": "must be after startTime"
+                     *         },
+                     *         "message": "The request is not valid."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description There is no such group or topic */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The group has members (`CONSUMER_RUNNING`), or it cannot be done */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body is larger than 16 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "PAYLOAD_TOO_LARGE",
+                     *         "message": "The body is larger than 16 KiB."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body is not declared as JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNSUPPORTED_MEDIA_TYPE",
+                     *         "message": "Send the body as application/json."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    resumeConsumer: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Who acts, for the list of acts */
+                "X-Operator"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The group
+                 * @example flashsale-sink-postgres
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PartitionsBody"];
+            };
+        };
+        responses: {
+            /** @description The order stands */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_Steered"];
+                };
+            };
+            /** @description Not valid; everything that is wrong is named at once. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "VALIDATION_ERROR",
+                     *         "fields": {
+                     *           "endTime": "must be after startTime"
+                     *         },
+                     *         "message": "The request is not valid."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It is no consumer that takes orders */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It reads no such partition */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body is larger than 16 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "PAYLOAD_TOO_LARGE",
+                     *         "message": "The body is larger than 16 KiB."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body is not declared as JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNSUPPORTED_MEDIA_TYPE",
+                     *         "message": "Send the body as application/json."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    listDeadLetters: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `open` (without it), `redriven`, `discarded` or `all`
+                 * @example open
+                 */
+                state?: string;
+                /** @description Only those of this cause */
+                class?: string;
+                /**
+                 * @description At most this many letters, 1 to 500
+                 * @example 100
+                 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The letters */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_Letters"];
+                };
+            };
+            /** @description A parameter is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    discardDeadLetters: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Who acts, for the list of acts */
+                "X-Operator"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DiscardBody"];
+            };
+        };
+        responses: {
+            /** @description Which would be given up, or are */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_DiscardPlan"];
+                };
+            };
+            /** @description Not valid; everything that is wrong is named at once. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "VALIDATION_ERROR",
+                     *         "fields": {
+                     *           "endTime": "must be after startTime"
+                     *         },
+                     *         "message": "The request is not valid."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body is larger than 16 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "PAYLOAD_TOO_LARGE",
+                     *         "message": "The body is larger than 16 KiB."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body is not declared as JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNSUPPORTED_MEDIA_TYPE",
+                     *         "message": "Send the body as application/json."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    redriveDeadLetters: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Who acts, for the list of acts */
+                "X-Operator"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RedriveBody"];
+            };
+        };
+        responses: {
+            /** @description What would become of them, or has */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_RedrivePlan"];
+                };
+            };
+            /** @description Not valid; everything that is wrong is named at once. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "VALIDATION_ERROR",
+                     *         "fields": {
+                     *           "endTime": "must be after startTime"
+                     *         },
+                     *         "message": "The request is not valid."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be tried now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body is larger than 16 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "PAYLOAD_TOO_LARGE",
+                     *         "message": "The body is larger than 16 KiB."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body is not declared as JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNSUPPORTED_MEDIA_TYPE",
+                     *         "message": "Send the body as application/json."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    readDeadLetter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Partition and offset
+                 * @example 3-17
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The letter */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_LetterDetails"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description There is no such letter */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    readOverview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How everything is */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_Overview"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    listReconciliations: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only this SKU
+                 * @example DEMO
+                 */
+                sku?: string;
+                /**
+                 * @description At most this many, 1 to 500
+                 * @example 50
+                 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest comparisons */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_Reconciliations"];
+                };
+            };
+            /** @description A parameter is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    reconcile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Who acts, for the list of acts */
+                "X-Operator"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReconcileBody"];
+            };
+        };
+        responses: {
+            /** @description What was found, and done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_Reconciliations"];
+                };
+            };
+            /** @description Not valid; everything that is wrong is named at once. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "VALIDATION_ERROR",
+                     *         "fields": {
+                     *           "endTime": "must be after startTime"
+                     *         },
+                     *         "message": "The request is not valid."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description There is no such sale */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Another comparison on demand is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body is larger than 16 KiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "PAYLOAD_TOO_LARGE",
+                     *         "message": "The body is larger than 16 KiB."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body is not declared as JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNSUPPORTED_MEDIA_TYPE",
+                     *         "message": "Send the body as application/json."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    readReport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which
+                 * @example DEMO
+                 */
+                sku: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What it answered */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_SaleReport"];
+                };
+            };
+            /** @description The SKU is not one */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description There is no such product */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    listTopics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The topics */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_Topics"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "SERVICE_UNAVAILABLE",
+                     *         "message": "The service cannot take the request now. Please try again shortly."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    readMessages: {
+        parameters: {
+            query?: {
+                /** @description Only this partition */
+                partition?: number;
+                /** @description From this offset on */
+                offset?: number;
+                /** @description From this time on, ISO 8601 with an offset */
+                time?: string;
+                /**
+                 * @description At most this many, 1 to 500
+                 * @example 50
+                 */
+                limit?: number;
+                /** @description Only keys that contain this */
+                key?: string;
+                /** @description Only those of this SKU */
+                sku?: string;
+                /** @description Only those of this shopper */
+                user?: string;
+                /** @description Only those with this outcome, such as ACCEPTED */
+                outcome?: string;
+                /** @description Only those with this header, as name=value */
+                header?: string;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Which
+                 * @example flashsale.purchase-decisions.v1
+                 */
+                topic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success_Messages"];
+                };
+            };
+            /** @description A parameter is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description `X-Admin-Key` is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "UNAUTHORIZED",
+                     *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description There is no such topic or partition */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description It cannot be done now; come back after `Retry-After` seconds. */
             503: {
                 headers: {
                     /** @description Seconds to wait */

@@ -3,13 +3,15 @@ import type { ReactNode } from "react";
 import { OpsClient } from "../api/ops-client";
 import type {
   Consumer,
+  ConsumerOrder,
   ConsumerPartition,
+  Consumers,
   DeadLetter,
   DeadLetters,
   Message,
   Overview,
   Reconciliation,
-  RedriveResult,
+  RedrivePlan,
   ResetPlan,
   SaleOverview,
   SaleReport,
@@ -118,12 +120,24 @@ export function consumerFixture(different: Partial<Consumer> = {}): Consumer {
   };
 }
 
-export function consumersAnswer(...consumers: Consumer[]) {
-  return { at: NOON, windowSeconds: 30, consumers };
+export function consumersAnswer(...consumers: Consumer[]): Consumers {
+  return { at: NOON, windowSeconds: 30, problem: null, consumers };
+}
+
+export function orderFixture(different: Partial<ConsumerOrder> = {}): ConsumerOrder {
+  return {
+    action: "PAUSE",
+    partitions: [],
+    untilOffset: null,
+    issuedBy: "bob",
+    issuedAt: NOON,
+    ...different,
+  };
 }
 
 export function resetPlanFixture(different: Partial<ResetPlan> = {}): ResetPlan {
   return {
+    consumer: "sink",
     dryRun: true,
     members: 0,
     partitions: [{ topic: "decisions", partition: 0, from: 95, to: 0, replays: 95, skips: 0 }],
@@ -194,7 +208,7 @@ export function deadLettersFixture(...letters: DeadLetter[]): DeadLetters {
   };
 }
 
-export function redriveFixture(different: Partial<RedriveResult> = {}): RedriveResult {
+export function redriveFixture(different: Partial<RedrivePlan> = {}): RedrivePlan {
   return {
     dryRun: true,
     letters: [
@@ -206,6 +220,7 @@ export function redriveFixture(different: Partial<RedriveResult> = {}): RedriveR
     stillFailing: 1,
     notOpen: 0,
     sent: 0,
+    more: false,
     ...different,
   };
 }
@@ -217,7 +232,7 @@ export function reconciliationFixture(different: Partial<Reconciliation> = {}): 
     sku: "DEMO",
     finishedAt: NOON,
     mode: "DRY_RUN",
-    trigger: "OPERATOR",
+    trigger: "DEMAND",
     compared: 58,
     found: 0,
     repaired: 0,

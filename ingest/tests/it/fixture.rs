@@ -14,6 +14,7 @@ use flashsale_core::{Micros, Receipt, RequestId, SaleConfig, SaleId, Sku, UserId
 use flashsale_ingest::{Config, Service};
 use flashsale_ledger::Ledger;
 use flashsale_lua::HotState;
+use flashsale_platform::Tracer;
 use flashsale_schemas::{
     Topic,
     events::{Outcome, PurchaseDecision},
@@ -99,7 +100,7 @@ impl Shop {
     pub(crate) async fn edge_writing_to(&self, config: Config, ledger: Ledger) -> Router {
         let catalogue = self.ledger.sales_by_events(&unique("catalogue")).await.unwrap();
         catalogue.caught_up().await;
-        let service = Service::new(config, self.hot.clone(), ledger, catalogue);
+        let service = Service::new(config, self.hot.clone(), ledger, catalogue, Tracer::off());
         let routes = service.routes();
         tokio::spawn(service.run(self.stop.clone()));
         flashsale_platform::server::finish(routes)

@@ -9,6 +9,7 @@ mod rebuild;
 mod service;
 mod sink;
 mod stage;
+mod trace;
 
 pub use config::Config;
 pub use rebuild::{Rebuilt, rebuild};

@@ -138,6 +138,10 @@ pub async fn rebuild(
             return;
         }
         if let Ok(Some(decided)) = decided(&decision) {
+            // The record as it came first is counted.
+            if place.redriven && matches!(decided, Decided::Refused { .. }) {
+                return;
+            }
             into.lock().unwrap_or_else(PoisonError::into_inner).take(decided, &decision.sku);
         }
     };

@@ -9,6 +9,7 @@ use std::{
 };
 
 use flashsale_ledger::{Ledger, Orders};
+use flashsale_platform::Tracer;
 use flashsale_schemas::{Topic, events::PurchaseDecision};
 use flashsale_sql::Store;
 use flashsale_streaming::{ConsumerConfig, KafkaSource, Pipeline, PipelineConfig, jittered};
@@ -55,14 +56,15 @@ pub struct Service {
     config: Config,
     store: Store,
     ledger: Ledger,
+    tracer: Tracer,
     joined: Arc<AtomicBool>,
 }
 
 impl Service {
     /// A sink from its parts.
-    pub fn new(config: Config, store: Store, ledger: Ledger) -> Self {
+    pub fn new(config: Config, store: Store, ledger: Ledger, tracer: Tracer) -> Self {
         metrics::begin_postgres();
-        Self { config, store, ledger, joined: Arc::default() }
+        Self { config, store, ledger, tracer, joined: Arc::default() }
     }
 
     /// A question for health checks: whether the group has given this member its partitions (none is also
@@ -96,10 +98,19 @@ impl Service {
         }
     }
 
+    /// Waits until it may read. Who is held is ready: it does what it was told.
+    async fn let_go(&self, orders: &Orders) {
+        orders.known().await;
+        if orders.hold().borrow().is_whole() {
+            self.joined.store(true, Ordering::Release);
+        }
+        orders.let_go().await;
+    }
+
     async fn consume(&self, orders: &Orders, shutdown: &CancellationToken) -> Result<(), Error> {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            () = async { orders.known().await; orders.let_go().await } => {}
+            () = self.let_go(orders) => {}
         }
         let stop = shutdown.child_token();
         let Config { group, instance, batch_max, linger, answer_timeout } = &self.config;
@@ -107,7 +118,9 @@ impl Service {
         let mut consumer = ConsumerConfig::new(group, [self.ledger.topic(Topic::PurchaseDecisions).to_owned()]);
         consumer.instance.clone_from(instance);
         let source = KafkaSource::start(self.ledger.streaming(), &consumer, orders.hold())?;
-        let sink = PostgresSink::new(self.store.clone(), group, *answer_timeout).telling(self.joined.clone());
+        let sink = PostgresSink::new(self.store.clone(), group, *answer_timeout)
+            .telling(self.joined.clone())
+            .traced(self.tracer.clone());
         let config = PipelineConfig { batch_max: *batch_max, linger: *linger, ..PipelineConfig::new(NAME) };
         let dead_letters = self.ledger.dead_letters(NAME);
         let pipeline = Pipeline::new(config, source, stage(decoder), sink, dead_letters);

@@ -12,9 +12,11 @@ use std::{
 
 use async_trait::async_trait;
 use flashsale_core::Micros;
+use flashsale_platform::Tracer;
 use flashsale_sql::{Applied, Apply, Conflict, Decided, Entry, Error, Fault, Read, Store};
 use flashsale_streaming::{Batch, Counts, Partition, Rejection, Sink, WriteError, Written, redriven_from};
 
+use super::trace;
 use crate::metrics;
 
 /// Class of an entry that contradicts what is stored.
@@ -29,6 +31,7 @@ pub struct PostgresSink {
     consumer: String,
     answer_timeout: Duration,
     joined: Arc<AtomicBool>,
+    tracer: Tracer,
 }
 
 /// An entry, by its place in the batch, and why it can never be written.
@@ -38,13 +41,19 @@ impl PostgresSink {
     /// A sink that keeps its offsets under the name of `consumer` and waits for Postgres for at most
     /// `answer_timeout` in one step.
     pub fn new(store: Store, consumer: impl Into<String>, answer_timeout: Duration) -> Self {
-        Self { store, consumer: consumer.into(), answer_timeout, joined: Arc::default() }
+        Self { store, consumer: consumer.into(), answer_timeout, joined: Arc::default(), tracer: Tracer::off() }
     }
 
     /// Sets `joined` once it knows where to go on.
     #[must_use]
     pub(crate) fn telling(self, joined: Arc<AtomicBool>) -> Self {
         Self { joined, ..self }
+    }
+
+    /// Goes on with the traces of the decisions that it writes.
+    #[must_use]
+    pub(crate) fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// A connection may hang without an end, which is a failure like any other.
@@ -124,9 +133,14 @@ fn request(batch: &Batch<Decided>) -> Result<Apply<'_>, WriteError> {
     Ok(Apply { reads: reads.collect(), entries })
 }
 
+/// By this host's clock, while decisions have the time of Redis': good enough for measuring.
+pub(super) fn micros(at: SystemTime) -> Micros {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
 fn measure(batch: &Batch<Decided>) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = Micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
+    let now = micros(SystemTime::now());
     let units = batch.entries.iter().filter(|entry| matches!(entry.item, Decided::Sold { .. }));
     metrics::written(batch.entries.len(), units.map(|entry| now.since(entry.item.decided_at()).as_secs_f64()));
 }
@@ -151,9 +165,11 @@ impl Sink for PostgresSink {
 
     async fn write(&mut self, batch: &Batch<Decided>) -> Result<Written, WriteError> {
         let request = request(batch)?;
+        let began = SystemTime::now();
         match self.answer(self.store.apply(&self.consumer, &request)).await {
             Ok(Applied::Written(counts)) => {
                 measure(batch);
+                trace::committed(&self.tracer, batch, began);
                 let counts = counts.into_iter().map(|(applied, duplicate)| Counts { applied, duplicate });
                 Ok(batch.spans.keys().cloned().zip(counts).collect())
             }

@@ -2,17 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use axum::{
-    extract::{Path, State},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use flashsale_operations::{Consumer, Order as Standing, Reset, ResetPlan, Target};
 use flashsale_platform::{ApiError, success};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Operator, Order};
+use super::{Named, Operator, Order};
 use crate::{
     Service,
     auth::Admin,
@@ -161,7 +157,7 @@ pub(crate) async fn pause(
     State(service): State<Service>,
     _: Admin,
     Operator(actor): Operator,
-    Path(name): Path<String>,
+    Named(name): Named,
     Order(body): Order<PartitionsBody>,
 ) -> Result<Response, Error> {
     let order = service.tools().operations.pause(&name, &body.partitions, &actor).await?;
@@ -188,7 +184,7 @@ pub(crate) async fn resume(
     State(service): State<Service>,
     _: Admin,
     Operator(actor): Operator,
-    Path(name): Path<String>,
+    Named(name): Named,
     Order(body): Order<PartitionsBody>,
 ) -> Result<Response, Error> {
     let order = service.tools().operations.resume(&name, &body.partitions, &actor).await?;
@@ -215,7 +211,7 @@ pub(crate) async fn reset(
     State(service): State<Service>,
     _: Admin,
     Operator(actor): Operator,
-    Path(consumer): Path<String>,
+    Named(consumer): Named,
     Order(body): Order<ResetBody>,
 ) -> Result<Response, Error> {
     let reset = Reset { consumer, to: body.target()?, topic: body.topic.clone(), partitions: body.partitions.clone() };

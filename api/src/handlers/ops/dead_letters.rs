@@ -1,16 +1,12 @@
 //! `/api/v1/ops/dlq`: dead letters by cause, sent again or given up.
 
-use axum::{
-    extract::{Path, State},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use flashsale_operations::{DiscardPlan, LetterDetails, LetterState, Letters, RedrivePlan, Selection};
 use flashsale_platform::{ApiError, success};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Operator, Order, consumers::yes};
+use super::{Named, Operator, Order, consumers::yes};
 use crate::{
     Service,
     auth::Admin,
@@ -115,11 +111,12 @@ pub(crate) async fn list(State(service): State<Service>, _: Admin, parameters: P
     params(("id" = String, Path, description = "Partition and offset", example = "3-17")),
     responses(
         (status = 200, description = "The letter", body = Success<LetterDetails>),
+        (status = 400, description = "The path is not UTF-8", body = Failure),
         (status = 404, description = "There is no such letter", body = Failure),
         AdminFailures,
     )
 )]
-pub(crate) async fn read(State(service): State<Service>, _: Admin, Path(id): Path<String>) -> Result<Response, Error> {
+pub(crate) async fn read(State(service): State<Service>, _: Admin, Named(id): Named) -> Result<Response, Error> {
     Ok(success(StatusCode::OK, service.tools().operations.letter(&id).await?))
 }
 

@@ -10,12 +10,13 @@ pub(crate) mod topics;
 
 use axum::{
     body::Bytes,
-    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request},
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request, rejection::PathRejection},
     http::{StatusCode, header, request::Parts},
 };
 use flashsale_operations::Actor;
 use flashsale_platform::ApiError;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::Service;
 
@@ -70,5 +71,24 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Order<T> {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Order<T>, ApiError> {
-    serde_json::from_slice(body).map(Order).map_err(|error| ApiError::invalid("body", error.to_string()))
+    let value: Value = serde_json::from_slice(body).map_err(|_| ApiError::invalid("body", "is not valid JSON"))?;
+    // An array would do for a struct as well.
+    if !value.is_object() {
+        return Err(ApiError::invalid("body", "must be a JSON object"));
+    }
+    let order = serde_json::from_value(value);
+    order.map(Order).map_err(|error| ApiError::invalid("body", error.to_string()))
+}
+
+/// What the path names.
+#[derive(Debug)]
+pub(crate) struct Named(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
+        path.map(|Path(name)| Self(name)).map_err(|_| ApiError::invalid("path", "is not UTF-8"))
+    }
 }

@@ -1,15 +1,12 @@
 //! `/api/v1/ops/topics`: what topics there are, and what is in them.
 
-use axum::{
-    extract::{Path, State},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use flashsale_operations::{Browse, Filter, Messages, Start, TopicView};
 use flashsale_platform::success;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Named;
 use crate::{
     Service,
     auth::Admin,
@@ -69,7 +66,7 @@ pub(crate) async fn list(State(service): State<Service>, _: Admin) -> Result<Res
 pub(crate) async fn messages(
     State(service): State<Service>,
     _: Admin,
-    Path(topic): Path<String>,
+    Named(topic): Named,
     parameters: Parameters,
 ) -> Result<Response, Error> {
     let mut faults = Faults::default();

@@ -187,7 +187,8 @@ fn list(letters: &Letters) {
 
 fn one(letter: &LetterDetails) {
     let LetterDetails { letter, record } = letter;
-    say(format!("{}  {:?}  {}: {}", bold(&letter.id), letter.state, letter.class, letter.message));
+    let state = format!("{:?}", letter.state).to_uppercase();
+    say(format!("{}  {state}  {}: {}", bold(&letter.id), letter.class, letter.message));
     say(format!(
         "  {} could not use it, {}, first {}, last {}",
         letter.consumer,
@@ -251,7 +252,8 @@ fn redriven(plan: &RedrivePlan) {
 
 fn discarded(plan: &DiscardPlan) {
     for one in plan.letters.iter().take(SHOWN_MAX) {
-        say(format!("  {} {}", bold(&one.id), verdict(one.verdict)));
+        let is_done = !plan.dry_run && one.verdict == LetterVerdict::WouldDiscard;
+        say(format!("  {} {}", bold(&one.id), if is_done { "given up".into() } else { verdict(one.verdict) }));
     }
     if plan.letters.len() > SHOWN_MAX {
         say(dim(&format!("  and {} more; --json lists them", plan.letters.len() - SHOWN_MAX)));

@@ -24,8 +24,8 @@ use crate::{
 
 /// Sees and steers what reads the log.
 ///
-/// Looks at the brokers and at Postgres itself, so that it also works when the API does not. Whatever changes
-/// something shows first what it would do, and does it with --yes; who did what is kept in the log (`ops acts`).
+/// Looks at the brokers and at Postgres itself, so that it also works when the API does not. What is not
+/// undone by a word shows first what it would do, and does it with --yes; who did what is kept in the log (`ops acts`).
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flashsale ops consumers                                   does everybody keep up?

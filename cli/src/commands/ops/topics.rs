@@ -138,8 +138,12 @@ impl MessagesArgs {
         }
         found.messages.iter().for_each(message);
         let how_many = count(found.messages.len() as u64, "record");
-        let more = if found.next.is_some() { "; there is more, go on with --offset" } else { "" };
-        say(dim(&format!("{how_many} of {} gone over{more}", found.scanned)));
+        say(dim(&format!("{how_many} of {} gone over", found.scanned)));
+        if let Some(next) = &found.next {
+            let places: Vec<String> =
+                next.iter().map(|(partition, offset)| format!("--partition {partition} --offset {offset}")).collect();
+            say(dim(&format!("There is more: {}", places.join(", or "))));
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -105,6 +105,11 @@ impl Sampler {
     async fn stored(&self, ours: &BTreeMap<String, BTreeSet<Partition>>) -> Option<(String, Positions)> {
         let name = self.ledger.group(SINK_POSTGRES);
         let (store, partitions) = (self.store.as_ref()?, ours.get(&name)?);
+        let unknown = |why: &str| {
+            tracing::debug!(why, "where the Postgres sink goes on is not known");
+            // What it told the brokers is not what counts.
+            Some((name.clone(), Positions::new()))
+        };
         let wanted: Vec<(&str, i32)> = partitions.iter().map(|one| (&*one.topic, one.number)).collect();
         let rows = tokio::time::timeout(STORED_MAX, store.offsets(&name, &wanted)).await;
         let rows = match rows {
@@ -117,7 +122,7 @@ impl Sampler {
             // Never written means from the first record on.
             row.map_or(0, |row| row.next_offset)
         };
-        Some((name, partitions.iter().map(|partition| (partition.clone(), next(partition))).collect()))
+        Some((name.clone(), partitions.iter().map(|partition| (partition.clone(), next(partition))).collect()))
     }
 
     fn consumer(&mut self, place: &Place<'_>, at_ms: u64, now_ms: i64) -> Consumer {
@@ -136,9 +141,13 @@ impl Sampler {
             let ends = place.seen.ends.get(partition);
             // Ours begin with the first record.
             let first = ends.filter(|_| expected.is_some()).map(|(first, _)| *first);
+            let position = match place.stored {
+                Some(_) => stored.copied(),
+                None => committed.copied().or(first),
+            };
             let sample = Sample {
                 at_ms,
-                position: stored.or(committed).copied().or(first),
+                position,
                 end: ends.map(|(_, end)| *end),
                 owned: owner.is_some(),
                 held: hold.first_unread(partition.number).is_some(),
@@ -182,11 +191,6 @@ struct Place<'a> {
     seen: &'a Seen,
 }
 
-fn unknown(why: &str) -> Option<(String, Positions)> {
-    tracing::debug!(why, "where the Postgres sink goes on is not known");
-    None
-}
-
 fn see(
     observer: &mut Observer,
     wanted: Option<&str>,
@@ -214,9 +218,12 @@ fn see(
     seen.ends = observer.ends(&interesting);
     for (group, committed) in &seen.groups {
         let counts = stored.as_ref().filter(|(name, _)| *name == group.name).map_or(committed, |(_, stored)| stored);
-        let behind = counts.iter().filter_map(|(partition, next)| {
+        let is_stored = stored.as_ref().is_some_and(|(name, _)| *name == group.name);
+        let expected = ours.get(&group.name).filter(|_| !is_stored).into_iter().flatten();
+        let all: BTreeSet<&Partition> = counts.keys().chain(expected).collect();
+        let behind = all.into_iter().filter_map(|partition| {
             let (first, end) = seen.ends.get(partition)?;
-            let offset = *next.max(first);
+            let offset = counts.get(partition).map_or(*first, |next| *next.max(first));
             (offset < *end).then(|| Position { partition: partition.clone(), offset })
         });
         let behind: Vec<Position> = behind.collect();

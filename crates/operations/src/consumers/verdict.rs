@@ -75,12 +75,12 @@ pub fn judge(window: &[Sample], settled_ms: u64) -> (Verdict, String) {
         return (Verdict::Rewind, format!("it went back from offset {from} to {to}"));
     }
     if last.held && last.lag() != Some(0) {
-        return (Verdict::Warn, format!("an order holds it, {} wait", records(last.lag())));
+        return (Verdict::Warn, format!("an order holds it, {}", waiting(last.lag())));
     }
     match last.lag() {
         Some(0) => return (Verdict::Ok, "it is at the end".into()),
         lag if nobody && span >= settled_ms => {
-            return (Verdict::Stop, format!("nobody reads it, {} wait", records(lag)));
+            return (Verdict::Stop, format!("nobody reads it, {}", waiting(lag)));
         }
         None => return (Verdict::Unknown, "its position or its end is not known".into()),
         Some(_) => {}
@@ -90,18 +90,18 @@ pub fn judge(window: &[Sample], settled_ms: u64) -> (Verdict, String) {
         return (Verdict::Ok, format!("it was at the end {ago:.0} s ago"));
     }
     if span < settled_ms {
-        return (Verdict::Unknown, format!("{} wait, and it was watched for {seconds:.0} s only", records(last.lag())));
+        return (Verdict::Unknown, format!("{}, and it was watched for {seconds:.0} s only", waiting(last.lag())));
     }
     let lags: Vec<u64> = window.iter().filter_map(Sample::lag).collect();
     if first.position.is_some() && first.position == last.position {
-        return (Verdict::Stall, format!("it did not move for {seconds:.0} s, {} wait", records(last.lag())));
+        return (Verdict::Stall, format!("it did not move for {seconds:.0} s, {}", waiting(last.lag())));
     }
     let grows = lags.windows(2).all(|pair| pair[1] >= pair[0]) && lags.last() > lags.first();
     if grows {
         let more = lags.last().zip(lags.first()).map_or(0, |(last, first)| last - first);
-        return (Verdict::Warn, format!("it fell {} further behind in {seconds:.0} s", records(Some(more))));
+        return (Verdict::Warn, format!("it fell {more} records further behind in {seconds:.0} s"));
     }
-    (Verdict::Ok, format!("{} wait, and it keeps up", records(last.lag())))
+    (Verdict::Ok, format!("{}, and it keeps up", waiting(last.lag())))
 }
 
 /// Records per second that were done during the window; none when that is not known.
@@ -118,11 +118,12 @@ fn went_back(window: &[Sample]) -> Option<(i64, i64)> {
     positions.windows(2).find(|pair| pair[1] < pair[0]).map(|pair| (pair[0], pair[1]))
 }
 
-fn records(count: Option<u64>) -> String {
+/// How many records wait, in words.
+fn waiting(count: Option<u64>) -> String {
     match count {
-        Some(1) => "1 record".into(),
-        Some(count) => format!("{count} records"),
-        None => "an unknown number of records".into(),
+        Some(1) => "1 record waits".into(),
+        Some(count) => format!("{count} records wait"),
+        None => "an unknown number of records wait".into(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flashsale_core::Micros;
 use flashsale_operations::{Browse, Error, Filter, Message, Messages, Start};
 use flashsale_streaming::{Admin, Record, TopicSpec};
 use flashsale_testkit::{unique, wait_until};
@@ -57,9 +58,12 @@ async fn the_newest_records_come_first_decoded() {
     assert_eq!((found.topic.as_str(), found.next), (desk.topic(), None));
     let newest = &found.messages[2];
     let value = newest.value.as_ref().unwrap();
-    assert_eq!((&value["user_id"], &value["outcome"], &value["sequence"]), (&"dan".into(), &"ACCEPTED".into(), &3.into()));
+    assert_eq!(
+        (&value["user_id"], &value["outcome"], &value["sequence"]),
+        (&"dan".into(), &"ACCEPTED".into(), &3.into())
+    );
     assert_eq!((newest.schema_id, &newest.hex, &newest.problem), (Some(1), &None, &None));
-    assert_eq!(newest.timestamp, Some(flashsale_core::Micros::from_millis(last).to_string()));
+    assert_eq!(newest.timestamp, Some(Micros::from_millis(last).to_string()));
     assert!(newest.key.as_ref().unwrap().ends_with(":dan"), "{newest:?}");
     let alone = desk.browse(Some(0), Start::Newest, 2).await;
     assert_eq!(places(&alone.messages), [(0, 4), (0, 3)]);
@@ -124,7 +128,10 @@ async fn a_topic_that_is_not_ours_is_shown_in_hex() {
     let browse = Browse { topic, partition: None, start: Start::Newest, limit: 10, filter: Filter::default() };
     let found = wait_until(PATIENCE, "the record", async || desk.operations.messages(&browse).await).await;
     let [message] = &found.messages[..] else { panic!("{found:?}") };
-    assert_eq!((message.key.as_deref(), message.hex.as_deref(), &message.value), (Some("key"), Some("74657874"), &None));
+    assert_eq!(
+        (message.key.as_deref(), message.hex.as_deref(), &message.value),
+        (Some("key"), Some("74657874"), &None)
+    );
     assert!(message.problem.as_ref().unwrap().contains("not ours"), "{message:?}");
 }
 
@@ -132,13 +139,8 @@ async fn a_topic_that_is_not_ours_is_shown_in_hex() {
 async fn a_topic_or_partition_that_does_not_exist_is_not_found() {
     let desk = Desk::open().await;
     for (topic, partition) in [("no-such-topic", None), (desk.topic(), Some(6)), (desk.topic(), Some(-1))] {
-        let browse = Browse {
-            topic: topic.to_owned(),
-            partition,
-            start: Start::Newest,
-            limit: 1,
-            filter: Filter::default(),
-        };
+        let browse =
+            Browse { topic: topic.to_owned(), partition, start: Start::Newest, limit: 1, filter: Filter::default() };
         let unknown = desk.operations.messages(&browse).await.unwrap_err();
         assert!(matches!(unknown, Error::NotFound(_)), "{topic} {partition:?}: {unknown:?}");
     }

@@ -70,10 +70,9 @@ async fn who_obeys_no_orders_and_what_is_not_read_is_refused_and_nothing_is_writ
     let desk = Desk::open().await;
     let (operations, sink) = (&desk.operations, desk.sink());
     for consumer in ["nobody", "flashsale-sink-postgres", ""] {
-        for refused in [
-            operations.pause(consumer, &set(&[]), &kim()).await,
-            operations.resume(consumer, &set(&[]), &kim()).await,
-        ] {
+        for refused in
+            [operations.pause(consumer, &set(&[]), &kim()).await, operations.resume(consumer, &set(&[]), &kim()).await]
+        {
             let Err(Error::NotFound(why)) = refused else { panic!("{consumer:?}: {refused:?}") };
             assert!(why.contains(&sink), "it names those that do: {why}");
         }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use flashsale_operations::{Error, Reset, ResetPlan, Target};
-use flashsale_streaming::Record;
 use flashsale_testkit::{unique, wait_until};
 
 use crate::{Desk, PATIENCE, ago, kim, reader::Reader, refused, set};
@@ -53,13 +52,12 @@ async fn a_consumer_that_runs_is_not_put_elsewhere() {
     desk.store.set_offsets(&sink, &[(desk.topic(), 0, 3)]).await.unwrap();
     let reader = Reader::join(&desk, &sink).await;
     let reset = whole(&sink, Target::Earliest);
-    let plan = wait_until(PATIENCE, "the member", async || {
-        Some(desk.planned(&reset).await).filter(|plan| plan.members == 1)
-    })
-    .await;
+    let plan =
+        wait_until(PATIENCE, "the member", async || Some(desk.planned(&reset).await).filter(|plan| plan.members == 1))
+            .await;
     assert!(plan.warnings.iter().any(|warning| warning.contains("1 member")), "{:?}", plan.warnings);
     let refused = desk.operations.reset(&reset, &kim(), false).await.unwrap_err();
-    assert!(matches!(&refused, Error::Running(why) if why.contains("stop every instance")), "{refused:?}");
+    assert!(matches!(&refused, Error::Running(why) if why.contains("1 member")), "{refused:?}");
     assert_eq!(desk.stored(&sink).await, Some(3));
 
     reader.leave().await;
@@ -72,7 +70,7 @@ async fn each_target_puts_the_sink_where_the_plan_said_in_postgres_and_on_the_br
     let desk = Desk::open().await;
     let (sink, other) = (desk.sink(), unique("other"));
     let (payload, begun) = (desk.encode(&refused("crowd")), ago(100));
-    let records = (0..10).map(|second| -> Record { desk.record("crowd", &payload, begun + second * 1_000) });
+    let records = (0..10).map(|second| desk.record("crowd", &payload, begun + second * 1_000));
     desk.write(0, records).await;
     desk.commit(&other, 7).await;
     for (to, expected) in [
@@ -89,7 +87,10 @@ async fn each_target_puts_the_sink_where_the_plan_said_in_postgres_and_on_the_br
         let done = desk.operations.reset(&reset, &kim(), false).await.unwrap();
         assert_eq!(done, ResetPlan { dry_run: false, ..plan }, "{to:?}");
         let brokers = desk.committed(&sink);
-        assert_eq!((done.partitions[0].to, desk.stored(&sink).await, brokers), (expected, Some(expected), Some(expected)));
+        assert_eq!(
+            (done.partitions[0].to, desk.stored(&sink).await, brokers),
+            (expected, Some(expected), Some(expected))
+        );
     }
     let acts = desk.operations.acts(10).await.unwrap();
     assert_eq!((acts.len(), acts[0].action.as_str(), acts[0].target.as_str()), (7, "RESET", sink.as_str()));
@@ -104,7 +105,8 @@ async fn another_group_is_put_elsewhere_on_the_brokers_alone() {
     desk.crowd(10, ago(0)).await;
     desk.store.set_offsets(&sink, &[(desk.topic(), 0, 6)]).await.unwrap();
     desk.commit(&other, 8).await;
-    let reset = Reset { partitions: set(&[0]), topic: Some(desk.topic().to_owned()), ..whole(&other, Target::Offset(2)) };
+    let reset =
+        Reset { partitions: set(&[0]), topic: Some(desk.topic().to_owned()), ..whole(&other, Target::Offset(2)) };
     let done = desk.operations.reset(&reset, &kim(), false).await.unwrap();
     let [moved] = &done.partitions[..] else { panic!("only the partition that was named: {done:?}") };
     assert_eq!((moved.from, moved.to, done.replays, done.warnings.len()), (Some(8), 2, 6, 0));

@@ -3,9 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use flashsale_core::Micros;
-use flashsale_operations::{
-    Consumer, PartitionView, Paused, Sampler, Verdict, Watcher, WatcherConfig, positions_at,
-};
+use flashsale_operations::{Consumer, PartitionView, Paused, Sampler, Verdict, Watcher, WatcherConfig, positions_at};
 use flashsale_schemas::{Topic, events::PartitionPosition};
 use flashsale_sql::Store;
 use flashsale_testkit::{unique, wait_until};

@@ -66,7 +66,8 @@ async fn a_topic_that_is_not_ours_has_no_paper_and_one_that_is_none_is_not_found
     let name = unique("elsewhere");
     let spec = TopicSpec { name: name.clone(), partitions: 2, replication: 1, settings: BTreeMap::new() };
     Admin::new(desk.ledger.streaming()).unwrap().create_missing(&[spec]).await.unwrap();
-    let shown = wait_until(PATIENCE, "the new topic", async || desk.operations.topics(Some(&name)).await).await.remove(0);
+    let shown =
+        wait_until(PATIENCE, "the new topic", async || desk.operations.topics(Some(&name)).await).await.remove(0);
     assert_eq!((shown.summary, shown.drift, shown.records, shown.partitions.len()), (None, vec![], 0, 2));
     let unknown = desk.operations.topics(Some("no-such-topic")).await.unwrap_err();
     assert!(matches!(&unknown, Error::NotFound(why) if why.contains("no-such-topic")), "{unknown:?}");

@@ -38,6 +38,11 @@ export function viewOf(params: URLSearchParams): View {
   return isView(name) ? name : "overview";
 }
 
+/** Which page of the console it is: a view, or what it shows one of. */
+export function placeOf(params: URLSearchParams): string {
+  return [viewOf(params), params.get("topic"), params.get("report")].join(" ");
+}
+
 function isView(name: string): name is View {
   return Object.hasOwn(VIEWS, name);
 }

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from "react";
 import { type OpsAccess, OpsClient } from "../../api/ops-client";
 import { Icon } from "../../components/icon";
 import { ActsView } from "./acts/acts-view";
-import { hrefOf, useParams, VIEWS, type View, viewOf } from "./address";
+import { hrefOf, placeOf, useParams, VIEWS, type View, viewOf } from "./address";
 import { ConsumersView } from "./consumers/consumers-view";
 import { DeadLettersView } from "./dead-letters/dead-letters-view";
 import { LagHistory } from "./live/lag-history";
@@ -35,16 +35,26 @@ export function Console({ access, onRefused, onForget }: Props) {
     ops: new OpsClient(access, onRefused),
     lag: new LagHistory(),
   }));
-  const view = viewOf(useParams());
+  const params = useParams();
+  const view = viewOf(params);
+  const place = placeOf(params);
   const main = useRef<HTMLElement>(null);
-  const shown = useRef(view);
+  const nav = useRef<HTMLElement>(null);
+  const shown = useRef(place);
   const Content = CONTENT[view];
 
   useEffect(() => {
-    if (shown.current === view) return;
-    shown.current = view;
+    if (shown.current === place) return;
+    shown.current = place;
     // Whoever cannot see the page learns that it is another.
     main.current?.querySelector("h1")?.focus();
+  }, [place]);
+
+  // On a small screen the links are wider than it.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another view has another link
+  useEffect(() => {
+    const link = nav.current?.querySelector("[aria-current]");
+    link?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [view]);
 
   return (
@@ -54,7 +64,7 @@ export function Console({ access, onRefused, onForget }: Props) {
           <Icon name="bolt" />
           Flashsale
         </a>
-        <nav className="ops-nav" aria-label="Views">
+        <nav className="ops-nav" aria-label="Views" ref={nav}>
           {Object.entries(VIEWS).map(([name, title]) => (
             <ViewLink key={name} href={hrefOf(name as View)} isCurrent={name === view}>
               {title}

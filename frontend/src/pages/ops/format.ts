@@ -8,6 +8,8 @@ export function count(value: number): string {
 
 /** "12.5 /s" */
 export function rate(perSecond: number): string {
+  // Not nothing, although it would be rounded to it.
+  if (perSecond > 0 && perSecond < 0.05) return "< 0.1 /s";
   const digits = perSecond > 0 && perSecond < 10 ? 1 : 0;
   return `${units(Number(perSecond.toFixed(digits)))} /s`;
 }

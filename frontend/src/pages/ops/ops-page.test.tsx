@@ -3,7 +3,13 @@ import userEvent from "@testing-library/user-event";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { App } from "../../app";
 import { accepted, FakeService, refused } from "../../testing/fake-service";
-import { consumerFixture, consumersAnswer, OPS, overviewFixture } from "../../testing/ops-fixture";
+import {
+  consumerFixture,
+  consumersAnswer,
+  OPS,
+  overviewFixture,
+  topicFixture,
+} from "../../testing/ops-fixture";
 
 vi.mock("./chart/plot", () => ({
   Plot: class {
@@ -37,6 +43,7 @@ const title = () => screen.getByRole("heading", { level: 1 }).textContent;
 test("the console asks for the key, and then shows the view of the address", async () => {
   await open("/ops?view=acts");
   expect(title()).toBe("Acts");
+  expect(document.activeElement).toBe(screen.getByRole("heading", { level: 1 }));
   expect(document.title).toBe("Acts – Flashsale console");
   expect(screen.getByRole("link", { name: "Acts" }).getAttribute("aria-current")).toBe("page");
   expect(location.href).not.toContain("secret");
@@ -57,13 +64,24 @@ test("a view is reached by its link, takes the focus, and back leads back", asyn
   expect(title()).toBe("Overview");
 });
 
+test("what a view shows one of takes the focus too", async () => {
+  service.always(`GET ${OPS}/topics`, accepted({ topics: [topicFixture()] }));
+  service.always(`GET ${OPS}/topics/decisions/messages`, refused(503, "SERVICE_UNAVAILABLE"));
+  await open("/ops?view=topics");
+  await user.click(await screen.findByRole("link", { name: "decisions" }));
+  expect(title()).toBe("decisions");
+  expect(document.activeElement).toBe(screen.getByRole("heading", { level: 1 }));
+});
+
 test("a key that is refused later brings the form back", async () => {
   await open();
   service.always(`GET ${OPS}/acts`, refused(401, "UNAUTHORIZED"));
   await user.click(screen.getByRole("link", { name: "Acts" }));
   await waitFor(() => expect(screen.getByRole("alert").textContent).toContain("no longer takes this key"));
   expect(screen.getByLabelText<HTMLInputElement>("Your name").value).toBe("ann");
-  expect(screen.getByLabelText<HTMLInputElement>("Admin key").value).toBe("");
+  const key = screen.getByLabelText<HTMLInputElement>("Admin key");
+  expect(key.value).toBe("");
+  expect(document.activeElement).toBe(key);
 });
 
 test("the key can be forgotten", async () => {

@@ -1,4 +1,4 @@
-import { useState, useSyncExternalStore } from "react";
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { KeyRing } from "./access/key-ring";
 import { SignIn } from "./access/sign-in";
 import { Console } from "./console";
@@ -9,8 +9,19 @@ import "./tables.css";
 export function OpsPage() {
   const [ring] = useState(() => new KeyRing());
   const { access, isRefused, operator } = useSyncExternalStore(ring.subscribe, ring.getState);
+  const page = useRef<HTMLDivElement>(null);
+  const shown = useRef(access);
+
+  useEffect(() => {
+    if (shown.current === access) return;
+    shown.current = access;
+    // What had the focus is gone.
+    const target = access === undefined ? "input[name=key]" : "main h1";
+    page.current?.querySelector<HTMLElement>(target)?.focus();
+  }, [access]);
+
   return (
-    <div className="ops">
+    <div className="ops" ref={page}>
       {access === undefined ? (
         <SignIn ring={ring} isRefused={isRefused} operator={operator} />
       ) : (

@@ -137,5 +137,8 @@ async function tryOut(access: OpsAccess): Promise<Fault | undefined> {
     return { field: "key", text: "This is not the admin key." };
   }
   const said = answer.kind === "refusal" ? ` It says: ${answer.error.message}` : "";
-  return { field: undefined, text: `The service cannot tell now whether the key is right.${said}` };
+  return {
+    field: undefined,
+    text: `The service cannot tell now whether the key is right. Try again in a moment.${said}`,
+  };
 }

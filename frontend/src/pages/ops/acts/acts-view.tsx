@@ -32,11 +32,22 @@ export function ActsView() {
               columns={COLUMNS}
               rows={acts.filter(({ action }) => wanted === "" || action === wanted)}
               keyOf={({ at, action, target }) => `${action} of ${target} at ${at}`}
-              details={({ detail }) => <Code label="Detail" text={JSON.stringify(detail, null, 2)} />}
+              details={({ detail }) =>
+                detail === null ? (
+                  <p className="hint">Nothing more was noted.</p>
+                ) : (
+                  <Code label="Detail" text={JSON.stringify(detail, null, 2)} />
+                )
+              }
               sortParam="sort"
-              empty={wanted === "" ? "Nobody has done anything yet." : `Nobody did ${wanted}.`}
+              empty={wanted === "" ? "Nobody has done anything yet." : `None of these acts is ${wanted}.`}
               testId="acts"
             />
+            {acts.length === SHOWN_MAX && (
+              <p className="hint">
+                These are the newest {SHOWN_MAX}; <code>flashsale ops acts</code> lists more.
+              </p>
+            )}
           </>
         )}
       </Loaded>

@@ -33,15 +33,15 @@ const data = (...values: (number | null)[]): ChartData => ({
 const draw = (shown: ChartData) => <Chart title="Lag" data={shown} format={span} empty="Nothing yet." />;
 
 test("it is told in words, and unknown is not zero", () => {
-  expect(inWords("Lag", data(2, 8, 3), span)).toBe("Lag: sink now 3 s, at most 8 s");
-  expect(inWords("Lag", data(2, null), span)).toBe("Lag: sink now unknown, at most 2 s");
+  expect(inWords("Lag", data(2, 8, 3), span)).toBe("Lag: sink 3 s at the end, at most 8 s");
+  expect(inWords("Lag", data(2, null), span)).toBe("Lag: sink unknown at the end, at most 2 s");
   expect(inWords("Lag", data(null), span)).toBe("Lag: sink unknown");
 });
 
 test("lines get new data without being made anew, until there are others", async () => {
   const { rerender, unmount } = render(draw(data(1)));
   await waitFor(() => expect(plots.made).toHaveLength(1));
-  expect(screen.getByRole("img", { name: "Lag: sink now 1 s, at most 1 s" })).toBeDefined();
+  expect(screen.getByRole("img", { name: "Lag: sink 1 s at the end, at most 1 s" })).toBeDefined();
   rerender(draw(data(1, 2)));
   expect(plots.set).toHaveBeenLastCalledWith(data(1, 2));
   expect(plots.made).toHaveLength(1);
@@ -68,6 +68,8 @@ test("without a canvas it says so, and the legend has the figures", async () => 
 });
 
 test("without a point it says so", () => {
-  render(draw({ times: [], series: [] }));
+  const { rerender } = render(draw({ times: [], series: [] }));
+  expect(screen.getByText("Nothing yet.")).toBeDefined();
+  rerender(draw(data(null, null)));
   expect(screen.getByText("Nothing yet.")).toBeDefined();
 });

@@ -3,6 +3,7 @@ import { clockTime } from "../format";
 import { Figure } from "../parts/figures";
 import "./chart.css";
 import type { Plot } from "./plot";
+import { strokeOf } from "./strokes";
 
 export interface ChartData {
   /** Seconds since 1970, ascending. */
@@ -34,15 +35,18 @@ export function Chart({ title, data, format, empty }: Props) {
     <figure className="chart" aria-labelledby={titleId}>
       <figcaption className="chart-head">
         <h2 id={titleId}>{title}</h2>
-        <span className="hint">{time !== undefined && clockTime(time)}</span>
+        <span className="hint">{hasPoint(data) && time !== undefined && clockTime(time)}</span>
       </figcaption>
-      {last < 0 || data.series.length === 0 ? (
+      {!hasPoint(data) ? (
         <p className="ops-empty">{empty}</p>
       ) : (
         <>
           <ul className="chart-legend">
             {data.series.map(({ label, values }, index) => (
-              <li key={label} data-series={(index % 6) + 1}>
+              <li key={label} data-series={strokeOf(index).colour}>
+                <svg className="chart-key" viewBox="0 0 26 4" aria-hidden="true">
+                  <line x1="0" x2="26" y1="2" y2="2" strokeDasharray={strokeOf(index).dash.join(" ")} />
+                </svg>
                 {label} <b>{<Figure value={values[place]} as={format} />}</b>
               </li>
             ))}
@@ -53,6 +57,10 @@ export function Chart({ title, data, format, empty }: Props) {
       )}
     </figure>
   );
+}
+
+function hasPoint({ series }: ChartData): boolean {
+  return series.some(({ values }) => values.some((value) => value !== null));
 }
 
 function Canvas({
@@ -93,14 +101,14 @@ function Canvas({
   return <div ref={host} className="chart-canvas" role="img" aria-label={inWords(title, data, format)} />;
 }
 
-/** "Lag: sink now 2 s, at most 8 s; …" */
+/** "Lag: sink 2 s at the end, at most 8 s; …" */
 export function inWords(title: string, { series }: ChartData, format: (value: number) => string): string {
   const lines = series.map(({ label, values }) => {
     const known = values.filter((value) => value !== null);
-    const now = values.at(-1) ?? null;
+    const last = values.at(-1) ?? null;
     if (known.length === 0) return `${label} unknown`;
     const most = known.reduce((a, b) => Math.max(a, b), 0);
-    return `${label} now ${now === null ? "unknown" : format(now)}, at most ${format(most)}`;
+    return `${label} ${last === null ? "unknown" : format(last)} at the end, at most ${format(most)}`;
   });
   return `${title}: ${lines.join("; ")}`;
 }

@@ -5,10 +5,9 @@ import "uplot/dist/uPlot.min.css";
 import { clockTime } from "../format";
 import type { ChartData } from "./chart";
 import { isolated } from "./gaps";
+import { strokeOf } from "./strokes";
 
 const HEIGHT = 180;
-/** Lines are told apart by these too, not by colour alone. */
-const DASHES: number[][] = [[], [6, 4], [2, 3], [10, 3, 2, 3], [12, 5], [4, 2]];
 
 export interface PlotOptions {
   labels: string[];
@@ -44,6 +43,11 @@ export class Plot {
   }
 }
 
+/** Room for the longest label, such as "1 min 40 s", in the 12 px of the axis. */
+function widthFor(labels: string[]): number {
+  return Math.max(56, 20 + 7 * Math.max(0, ...labels.map(({ length }) => length)));
+}
+
 function align({ times, series }: ChartData): uPlot.AlignedData {
   return [times, ...series.map(({ values }) => values)];
 }
@@ -58,28 +62,30 @@ function settingsOf(
     grid: { stroke: () => colour("--line"), width: 1 },
     ticks: { stroke: () => colour("--line"), width: 1 },
   };
-  const ink = (place: number) => colour(`--series-${((place - 1) % DASHES.length) + 1}`);
+  const ink = (place: number) => colour(`--series-${strokeOf(place).colour}`);
   return {
     width,
     height: HEIGHT,
+    // Room for half of the last label of the axis.
+    padding: [8, 32, 0, 0],
     legend: { show: false },
-    cursor: { y: false, drag: { x: false, y: false }, points: { size: 6, fill: (_, place) => ink(place) } },
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 6, fill: (_, of) => ink(of - 1) } },
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.05 : 1] } },
     axes: [
       { ...axis, values: (_, splits) => splits.map(clockTime), space: 80 },
-      { ...axis, values: (_, splits) => splits.map(format), size: 64 },
+      { ...axis, values: (_, splits) => splits.map(format), size: (_, labels) => widthFor(labels ?? []) },
     ],
     series: [
       {},
       ...labels.map((label, place) => ({
         label,
-        stroke: () => ink(place + 1),
+        stroke: () => ink(place),
         width: 2,
-        dash: DASHES[place % DASHES.length] ?? [],
+        dash: strokeOf(place).dash,
         points: {
           show: false,
           size: 5,
-          fill: () => ink(place + 1),
+          fill: () => ink(place),
           filter: (plot: uPlot, of: number) => isolated(plot.data[of] ?? []),
         },
       })),

@@ -42,11 +42,14 @@ function GivenOrder({
 }: {
   order: ConsumerOrder;
 }) {
-  const where = partitions.length === 0 ? "all partitions" : `partitions ${partitions.join(", ")}`;
+  const where =
+    partitions.length === 0
+      ? "all partitions"
+      : `${partitions.length === 1 ? "partition" : "partitions"} ${partitions.join(", ")}`;
   const until = untilOffset === null ? "" : ` until offset ${count(untilOffset)}`;
   return (
     <p>
-      Last order: {action} {where}
+      The order that stands: {action} {where}
       {until}, by {issuedBy}, <Moment iso={issuedAt} />
     </p>
   );
@@ -133,6 +136,14 @@ function PartitionButton({
   );
 }
 
+/** "decisions 0, 1, 5; status 0" */
+function byTopic(partitions: ConsumerMember["partitions"]): string {
+  const topics = [...new Set(partitions.map(({ topic }) => topic))];
+  const numbers = (topic: string) =>
+    partitions.filter((one) => one.topic === topic).map(({ partition }) => partition);
+  return topics.map((topic) => `${topic} ${numbers(topic).join(", ")}`).join("; ");
+}
+
 const MEMBER_COLUMNS: Column<ConsumerMember>[] = [
   { id: "client", title: "Member", cell: ({ clientId }) => clientId },
   { id: "id", title: "Id", cell: ({ memberId }) => <code>{memberId}</code> },
@@ -140,6 +151,6 @@ const MEMBER_COLUMNS: Column<ConsumerMember>[] = [
   {
     id: "partitions",
     title: "Partitions",
-    cell: ({ partitions }) => partitions.map(keyOfPartition).join(", "),
+    cell: ({ partitions }) => byTopic(partitions),
   },
 ];

@@ -5,8 +5,8 @@ import { accepted, FakeService, refused } from "../../../testing/fake-service";
 import {
   consumerFixture,
   consumersAnswer,
-  NOON,
   OPS,
+  orderFixture,
   partitionFixture,
   renderOps,
   resetPlanFixture,
@@ -48,7 +48,7 @@ test("each consumer has its verdict with the why, its lag and its throughput", a
     "12,345",
     "1.5 s",
     "20 /s",
-    "stable, 1",
+    "stable, 1 member",
     "no",
   ]);
 });
@@ -77,16 +77,12 @@ test("the worst is found by sorting, and the address tells how", async () => {
 });
 
 test("a row opens to partitions, members and the last order", async () => {
-  const order = {
-    action: "RUN_TO" as const,
-    partitions: [0],
-    untilOffset: 120,
-    issuedBy: "bob",
-    issuedAt: NOON,
-  };
+  const order = orderFixture({ action: "RUN_TO", partitions: [0], untilOffset: 120 });
   await open(consumerFixture({ order }));
   await press("Details of sink");
-  expect(screen.getByText(/Last order: RUN_TO partitions 0 until offset 120, by bob/)).toBeDefined();
+  expect(
+    screen.getByText(/The order that stands: RUN_TO partition 0 until offset 120, by bob/),
+  ).toBeDefined();
   const partitions = within(screen.getByRole("table", { name: "Partitions of sink" }));
   expect(partitions.getByRole("columnheader", { name: "In Postgres" })).toBeDefined();
   expect(
@@ -94,10 +90,27 @@ test("a row opens to partitions, members and the last order", async () => {
   ).toBeDefined();
 });
 
+test("that the service has not looked yet, or cannot, is told", async () => {
+  service.next(LIST, accepted({ ...consumersAnswer(), at: null }));
+  const problem = "the brokers could not be asked";
+  service.always(LIST, accepted({ ...consumersAnswer(consumerFixture()), problem }));
+  renderOps(<ConsumersView />, "/ops?view=consumers");
+  await screen.findByText(/has not looked at them yet/);
+  await screen.findByText(
+    `No newer look at the consumers: ${problem}. The service keeps trying.`,
+    undefined,
+    {
+      timeout: 4_000,
+    },
+  );
+  expect(screen.getByText(/^Last look/).textContent).toBe("Last look: 2026-11-23 12:00:00");
+  expect(screen.getByTestId("consumers")).toBeDefined();
+});
+
 describe("an order", () => {
   test("pauses all of a consumer, says so, and asks anew", async () => {
     await open(consumerFixture());
-    service.next(PAUSE, accepted({ consumer: "sink", order: null }));
+    service.next(PAUSE, accepted({ consumer: "sink", order: orderFixture() }));
     const before = service.requests(LIST).length;
     await press("Pause sink");
     await screen.findByText("sink: told to pause.");
@@ -109,7 +122,7 @@ describe("an order", () => {
     await open(
       consumerFixture({ paused: "SOME", partitions: [partitionFixture({ partition: 2, paused: true })] }),
     );
-    service.next(RESUME, accepted({ consumer: "sink", order: null }));
+    service.next(RESUME, accepted({ consumer: "sink", order: orderFixture() }));
     await press("Details of sink");
     await press("Resume partition 2 of sink");
     await screen.findByText("partition 2 of sink: told to go on.");
@@ -123,6 +136,15 @@ describe("an order", () => {
     await waitFor(() => expect(screen.getByRole("alert").textContent).toContain("SERVICE_UNAVAILABLE"));
   });
 
+  test("without an answer may have been done, and that is told", async () => {
+    await open(consumerFixture());
+    service.next(PAUSE, "breaks");
+    await press("Pause sink");
+    await waitFor(() =>
+      expect(screen.getByRole("alert").textContent).toContain("it may have been done or not"),
+    );
+  });
+
   test("is not offered for a consumer that is none of ours", async () => {
     await open(consumerFixture({ ours: false }));
     expect(screen.queryByRole("button", { name: "Pause sink" })).toBeNull();
@@ -131,8 +153,12 @@ describe("an order", () => {
 
   test("offers what would change something", async () => {
     await open(consumerFixture({ paused: "ALL" }));
-    expect(screen.getByRole<HTMLButtonElement>("button", { name: "Pause sink" }).disabled).toBe(true);
-    expect(screen.getByRole<HTMLButtonElement>("button", { name: "Resume sink" }).disabled).toBe(false);
+    const pause = screen.getByRole("button", { name: "Pause sink" });
+    expect(pause.getAttribute("aria-disabled")).toBe("true");
+    expect(screen.getByRole("button", { name: "Resume sink" }).getAttribute("aria-disabled")).toBe("false");
+    await user.click(pause);
+    expect(service.requests(PAUSE)).toEqual([]);
+    expect(document.activeElement).toBe(pause);
   });
 });
 
@@ -179,17 +205,43 @@ describe("a reset", () => {
 
   test("of a running consumer is warned of, and its refusal is told clearly", async () => {
     await open(consumerFixture());
-    service.next(RESET, accepted(resetPlanFixture({ members: 2 })), refused(409, "CONSUMER_RUNNING"));
+    const warnings = ["the group has 2 members; stop them"];
+    service.next(
+      RESET,
+      accepted(resetPlanFixture({ members: 2, warnings })),
+      refused(409, "CONSUMER_RUNNING"),
+    );
     await press("Reset sink");
     await press("Show the plan");
-    expect((await screen.findByTestId("plan")).textContent).toContain(
-      "It is running: 2 members in the group.",
-    );
+    expect((await screen.findByLabelText("Before you do it")).textContent).toBe(warnings[0]);
     await press("Reset 1 partition");
     const dialog = within(screen.getByRole("dialog"));
     await waitFor(() =>
       expect(dialog.getByRole("alert").textContent).toContain("Nothing was changed: the consumer is running"),
     );
+  });
+
+  test("from nowhere says that it was never read", async () => {
+    await open(consumerFixture());
+    const partitions = [{ topic: "decisions", partition: 0, from: null, to: 0, replays: 0, skips: 0 }];
+    service.next(RESET, accepted(resetPlanFixture({ partitions })));
+    await press("Reset sink");
+    await press("Show the plan");
+    expect((await screen.findByTestId("plan")).textContent).toContain("decisions 0never read0");
+  });
+
+  test("that is under way cannot be changed, and is not stopped by closing the window", async () => {
+    await open(consumerFixture());
+    service.next(RESET, accepted(resetPlanFixture()), "hangs");
+    await press("Reset sink");
+    await press("Show the plan");
+    await screen.findByTestId("plan");
+    await press("Reset 1 partition");
+    await screen.findByText("Doing it. Closing this window does not stop it.");
+    expect(screen.getByLabelText("Go to").closest("fieldset")?.disabled).toBe(true);
+    expect(screen.queryByRole("button", { name: "Cancel" })).toBeNull();
+    await press("Close");
+    expect(screen.queryByRole("dialog")).toBeNull();
   });
 
   test("that would move nothing has no such button", async () => {

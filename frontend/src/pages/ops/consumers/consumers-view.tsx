@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { orderConsumer } from "../../../api/ops-consumers";
 import type { Consumer } from "../../../api/ops-types";
-import { count, rate, span } from "../format";
+import { count, plural, rate, span } from "../format";
 import { useConsumers } from "../live/use-consumers";
 import { type Action, ActionSaid, useAction } from "../parts/action";
 import { type Column, DataTable } from "../parts/data-table";
@@ -10,6 +10,7 @@ import { Loaded } from "../parts/loaded";
 import { ViewHead } from "../parts/view-head";
 import { useWorkplace } from "../workplace";
 import { ConsumerDetails } from "./consumer-details";
+import { LookNotice } from "./look-notice";
 import { ResetDialog } from "./reset-dialog";
 
 /** Everybody who reads the log, how far they are, and what one can do about it. */
@@ -25,6 +26,7 @@ export function ConsumersView() {
       <Loaded polled={consumers} what="the consumers">
         {(data) => (
           <>
+            <LookNotice consumers={data} />
             <p className="hint">
               Throughput and verdicts are of the last {span(data.windowSeconds)}. Lag that is not known is
               told as such.
@@ -36,7 +38,11 @@ export function ConsumersView() {
               keyOf={({ name }) => name}
               details={(consumer) => <ConsumerDetails consumer={consumer} action={action} order={order} />}
               sortParam="sort"
-              empty="Nobody reads the log."
+              empty={
+                data.at === null
+                  ? "The service has not looked at them yet. It does so every few seconds."
+                  : "Nobody reads the log."
+              }
               testId="consumers"
             />
           </>
@@ -109,7 +115,7 @@ function columns(action: Action, order: Order, onReset: (consumer: Consumer) => 
     {
       id: "group",
       title: "Group",
-      cell: ({ state, members }) => `${state.toLowerCase()}, ${members.length}`,
+      cell: ({ state, members }) => `${state.toLowerCase()}, ${plural(members.length, "member")}`,
       sortBy: ({ state }) => state,
     },
     {
@@ -144,6 +150,7 @@ function Buttons({
   onReset: (consumer: Consumer) => void;
 }) {
   const { name, ours, paused } = consumer;
+  // `disabled` would take the focus from the button that was just pressed.
   return (
     <div className="ops-row-buttons">
       {ours && (
@@ -153,8 +160,8 @@ function Buttons({
             className="button button-small"
             aria-label={`Pause ${name}`}
             aria-busy={action.busy === `pause ${name}`}
-            disabled={paused === "ALL"}
-            onClick={() => order(consumer, "pause")}
+            aria-disabled={paused === "ALL"}
+            onClick={() => paused !== "ALL" && order(consumer, "pause")}
           >
             Pause
           </button>
@@ -163,8 +170,8 @@ function Buttons({
             className="button button-small"
             aria-label={`Resume ${name}`}
             aria-busy={action.busy === `resume ${name}`}
-            disabled={paused === "NONE"}
-            onClick={() => order(consumer, "resume")}
+            aria-disabled={paused === "NONE"}
+            onClick={() => paused !== "NONE" && order(consumer, "resume")}
           >
             Resume
           </button>

@@ -4,7 +4,6 @@ import { resetConsumer, saysRunning } from "../../../api/ops-consumers";
 import type { Consumer, ResetPartition, ResetPlan, ResetRequest } from "../../../api/ops-types";
 import { count, plural } from "../format";
 import { type Column, DataTable } from "../parts/data-table";
-import { Figure } from "../parts/figures";
 import { PlanDialog } from "../parts/plan-dialog";
 import { useWorkplace } from "../workplace";
 import { keyOfPartition } from "./consumer-details";
@@ -46,34 +45,33 @@ export function ResetDialog({
 
 function explain(problem: Problem): string | undefined {
   if (problem.kind !== "refusal" || !saysRunning(problem.status, problem.error.code)) return undefined;
-  return `Nothing was changed: the consumer is running (CONSUMER_RUNNING). ${STOP_IT}`;
+  return `Nothing was changed: the consumer is running (CONSUMER_RUNNING). Stop every member of it, then plan again.`;
 }
-
-const STOP_IT = "Stop every member of it, then plan again.";
 
 const COLUMNS: Column<ResetPartition>[] = [
   { id: "place", title: "Partition", cell: keyOfPartition },
-  { id: "from", title: "From", cell: ({ from }) => <Figure value={from} as={count} />, isNumeric: true },
+  {
+    id: "from",
+    title: "From",
+    cell: ({ from }) => (from === null ? "never read" : count(from)),
+    isNumeric: true,
+  },
   { id: "to", title: "To", cell: ({ to }) => count(to), isNumeric: true },
   { id: "replays", title: "Reads again", cell: ({ replays }) => count(replays), isNumeric: true },
   { id: "skips", title: "Leaves out", cell: ({ skips }) => count(skips), isNumeric: true },
 ];
 
 function Plan({ plan }: { plan: ResetPlan }) {
-  const { dryRun, members, partitions, replays, skips, warnings } = plan;
+  const { dryRun, partitions, replays, skips, warnings } = plan;
   return (
     <>
-      {dryRun && members > 0 && (
-        <p className="ops-warning">
-          It is running: {plural(members, "member")} in the group. A reset is refused until it has none.{" "}
-          {STOP_IT}
-        </p>
+      {dryRun && warnings.length > 0 && (
+        <ul className="ops-warning ops-list" aria-label="Before you do it">
+          {warnings.map((warning) => (
+            <li key={warning}>{warning}</li>
+          ))}
+        </ul>
       )}
-      {warnings.map((warning) => (
-        <p className="ops-warning" key={warning}>
-          {warning}
-        </p>
-      ))}
       <p>
         {dryRun ? "Would read" : "Reads"} {plural(replays, "record")} again and {dryRun ? "leave" : "leaves"}{" "}
         out {count(skips)}.

@@ -43,7 +43,7 @@ test("letters are told by cause and one by one", async () => {
 
 test("no letter is good news", async () => {
   await open();
-  expect(screen.getByText("No letter is open: every record could be used.")).toBeDefined();
+  expect(screen.getByText("No letter is open: nobody must do anything here.")).toBeDefined();
   expect(screen.queryByRole("button", { name: "Redrive all…" })).toBeNull();
 });
 
@@ -65,8 +65,10 @@ describe("a redrive", () => {
     await press("Redrive 0-7");
     const plan = await screen.findByTestId("plan");
     expect(sent(REDRIVE)).toEqual([{ ids: ["0-7"], dryRun: true, includeFailing: false }]);
-    expect(plan.textContent).toContain("Would be applied1Would be duplicates0Still fail1Not open0");
-    expect(plan.textContent).toContain("0-8still failsfirst byte is 7no");
+    expect(plan.textContent).toContain(
+      "Would be applied1Would be duplicates0Still fail1Not open, or unknown0",
+    );
+    expect(plan.textContent).toContain("0-8still failsfirst byte is 7");
 
     const lists = service.requests(LIST).length;
     service.next(REDRIVE, accepted(redriveFixture({ dryRun: false, sent: 1 })));
@@ -128,22 +130,42 @@ describe("a redrive", () => {
   });
 });
 
+test("a state without letters says which", async () => {
+  await open("/ops?view=dead-letters&state=redriven&class=bad_magic");
+  expect(screen.getByText("No letter was redriven that has the cause bad_magic.")).toBeDefined();
+});
+
+test("a letter that does not say where it was says what that means", async () => {
+  const record = { headers: {}, value: null, hex: "07", schemaId: null, problem: null };
+  service.always(`GET ${OPS}/dlq/0-7`, accepted({ ...letterFixture({ source: null }), ...record }));
+  await open("/ops?view=dead-letters&letter=0-7");
+  expect((await screen.findByTestId("letter")).textContent).toContain("it cannot be sent again");
+});
+
+test("a letter that is not there is told once, and not asked for in vain", async () => {
+  await open("/ops?view=dead-letters&letter=0-9");
+  const dialog = within(screen.getByRole("dialog"));
+  await waitFor(() => expect(dialog.getByRole("alert").textContent).toContain("There is no letter 0-9"));
+  expect(dialog.getByRole("alert").textContent).not.toContain("keeps asking");
+});
+
 test("letters are discarded with a reason, after a look at which", async () => {
   await open(undefined, ...two());
   const letters = [
-    { id: "0-7", verdict: "WOULD_DISCARD" },
-    { id: "0-8", verdict: "NOT_OPEN" },
+    { id: "0-7", verdict: "WOULD_DISCARD", detail: null, sent: false },
+    { id: "0-8", verdict: "NOT_OPEN", detail: "REDRIVE by bob", sent: false },
   ];
   service.next(
     DISCARD,
-    accepted({ dryRun: true, letters, discarded: 0 }),
-    accepted({ dryRun: false, letters, discarded: 1 }),
+    accepted({ dryRun: true, letters, discarded: 0, more: true }),
+    accepted({ dryRun: false, letters, discarded: 1, more: false }),
   );
   await press("Discard all of bad_magic");
   await user.type(screen.getByLabelText("Reason"), " a test ");
   await press("Show the plan");
   const plan = await screen.findByTestId("plan");
-  expect(plan.textContent).toBe("1 letter would be discarded.Not open any more: 0-8");
+  expect(plan.textContent).toContain("1 letter would be discarded.There are more than these 2.");
+  expect(plan.textContent).toContain("0-8not open any moreREDRIVE by bob");
   await press("Discard 1 letter");
   await screen.findByText("1 letter discarded.");
   expect(sent(DISCARD)).toEqual([

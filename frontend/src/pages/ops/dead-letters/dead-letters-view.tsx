@@ -2,7 +2,6 @@ import { useCallback, useState } from "react";
 import { readDeadLetters } from "../../../api/ops-dead-letters";
 import type { DeadLetters, LetterSelection } from "../../../api/ops-types";
 import { changeParams, useParams } from "../address";
-import { plural } from "../format";
 import { usePoll } from "../live/use-poll";
 import { Field } from "../parts/field";
 import { Loaded } from "../parts/loaded";
@@ -44,7 +43,7 @@ export function DeadLettersView() {
       <ViewHead title="Dead letters" />
       <LetterFilters state={state} cause={cause} />
       <Loaded polled={letters} what="the dead letters">
-        {(data) => <Content data={data} state={state} onWish={setWish} />}
+        {(data) => <Content data={data} state={state} cause={cause} onWish={setWish} />}
       </Loaded>
       {inspected !== "" && wish === undefined && (
         <LetterDialog
@@ -63,10 +62,12 @@ export function DeadLettersView() {
 function Content({
   data,
   state,
+  cause,
   onWish,
 }: {
   data: DeadLetters;
   state: string;
+  cause: string;
   onWish: (wish: Wish) => void;
 }) {
   const { open, redriven, discarded, groups, letters, more } = data;
@@ -76,15 +77,24 @@ function Content({
         {open} open, {redriven} redriven, {discarded} discarded
       </p>
       {state === "open" && <GroupTable groups={groups} open={open} onWish={onWish} />}
-      <LetterTable letters={letters} onWish={onWish} />
+      <LetterTable letters={letters} empty={noneText(state, cause)} onWish={onWish} />
       {more && (
         <p className="hint">
-          Only the newest {plural(letters.length, "letter")} are shown. Narrow it down by the cause to see
-          others.
+          These are the newest {letters.length}. There are more: narrow it down by the cause to see others.
         </p>
       )}
     </>
   );
+}
+
+function noneText(state: string, cause: string): string {
+  const what =
+    state === "all"
+      ? "There is no letter"
+      : state === "open"
+        ? "No letter is open"
+        : `No letter was ${state}`;
+  return cause === "" ? `${what}.` : `${what} that has the cause ${cause}.`;
 }
 
 function LetterFilters({ state, cause }: { state: string; cause: string }) {

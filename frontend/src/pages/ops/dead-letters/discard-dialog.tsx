@@ -1,10 +1,11 @@
 import { useState } from "react";
 import { discard } from "../../../api/ops-dead-letters";
-import type { DiscardResult, LetterSelection } from "../../../api/ops-types";
+import type { DiscardPlan, LetterSelection } from "../../../api/ops-types";
 import { plural } from "../format";
 import { Field } from "../parts/field";
 import { PlanDialog } from "../parts/plan-dialog";
 import { useWorkplace } from "../workplace";
+import { LetterVerdicts, MoreLetters } from "./letter-verdicts";
 
 const REASON_CHARS_MAX = 500;
 
@@ -21,7 +22,7 @@ export function DiscardDialog({ letters, what, onDone, onClose }: Props) {
   const [text, setText] = useState("");
   const reason = text.trim();
   return (
-    <PlanDialog<DiscardResult>
+    <PlanDialog<DiscardPlan>
       title={`Discard ${what}`}
       subject={JSON.stringify([letters, reason])}
       ask={(dryRun) => discard(ops, letters, { dryRun, reason })}
@@ -39,28 +40,34 @@ export function DiscardDialog({ letters, what, onDone, onClose }: Props) {
           )}
         </Field>
       }
-      showPlan={({ letters }) => (
+      showPlan={({ letters, more }) => (
         <>
           <p>{plural(countOf(letters), "letter")} would be discarded.</p>
+          <MoreLetters isMore={more} amount={letters.length} />
           <Exceptions letters={letters} />
         </>
       )}
       confirm={({ letters }) =>
         countOf(letters) === 0 ? undefined : `Discard ${plural(countOf(letters), "letter")}`
       }
-      showResult={({ discarded }) => <p>{plural(discarded, "letter")} discarded.</p>}
+      showResult={({ discarded, letters, more }) => (
+        <>
+          <p>{plural(discarded, "letter")} discarded.</p>
+          <MoreLetters isMore={more} amount={letters.length} />
+        </>
+      )}
       onDone={onDone}
       onClose={onClose}
     />
   );
 }
 
-function countOf(letters: DiscardResult["letters"]): number {
+function countOf(letters: DiscardPlan["letters"]): number {
   return letters.filter(({ verdict }) => verdict === "WOULD_DISCARD").length;
 }
 
-function Exceptions({ letters }: { letters: DiscardResult["letters"] }) {
+/** Those that would not be, and why. */
+function Exceptions({ letters }: { letters: DiscardPlan["letters"] }) {
   const others = letters.filter(({ verdict }) => verdict !== "WOULD_DISCARD");
-  if (others.length === 0) return null;
-  return <p className="ops-warning">Not open any more: {others.map(({ id }) => id).join(", ")}</p>;
+  return others.length === 0 ? null : <LetterVerdicts letters={others} />;
 }

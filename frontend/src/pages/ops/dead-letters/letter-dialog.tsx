@@ -1,6 +1,6 @@
 import { useCallback } from "react";
 import { readDeadLetter } from "../../../api/ops-dead-letters";
-import type { DeadLetterDetail } from "../../../api/ops-types";
+import type { DeadLetter, DeadLetterDetail } from "../../../api/ops-types";
 import { usePoll } from "../live/use-poll";
 import { Dialog } from "../parts/dialog";
 import { Badge, Moment } from "../parts/figures";
@@ -45,6 +45,12 @@ export function LetterDialog({
   );
 }
 
+const NO_SOURCE = "It does not say where it was, so it cannot be sent again. Discard it when you know why.";
+
+function placeOf({ topic, partition, offset }: NonNullable<DeadLetter["source"]>): string {
+  return `${topic}, partition ${partition}, offset ${offset}`;
+}
+
 function Letter({ letter }: { letter: DeadLetterDetail }) {
   const { state, message, consumer, attempts, firstSeen, lastSeen, source, key, act, headers } = letter;
   const facts: [string, React.ReactNode][] = [
@@ -54,7 +60,7 @@ function Letter({ letter }: { letter: DeadLetterDetail }) {
     ["Attempts", attempts],
     ["First seen", <Moment key="first" iso={firstSeen} />],
     ["Last seen", <Moment key="last" iso={lastSeen} />],
-    ["Record", `${source.topic}, partition ${source.partition}, offset ${source.offset}`],
+    ["Record", source === null ? NO_SOURCE : placeOf(source)],
     ["Key", key === null ? "none" : <code key="key">{key}</code>],
   ];
   return (

@@ -38,7 +38,7 @@ export function GroupTable({
         rows={groups}
         keyOf={(group) => `${group.class} of ${group.consumer}`}
         sortParam="groups"
-        empty="No letter is open: every record could be used."
+        empty="No letter is open: nobody must do anything here."
         testId="groups"
       />
     </section>
@@ -85,7 +85,10 @@ function groupColumns(onWish: OnWish): Column<DeadLetterGroup>[] {
       id: "actions",
       title: "Actions",
       cell: (group) => {
-        const wish = { letters: { class: group.class }, what: `every open letter of ${group.class}` };
+        const wish = {
+          letters: { class: group.class },
+          what: `every open letter of the cause ${group.class}`,
+        };
         return <ActButtons name={`all of ${group.class}`} onAct={(act) => onWish({ act, ...wish })} />;
       },
     },
@@ -116,7 +119,16 @@ export function ActButtons({ name, onAct }: { name: string; onAct: (act: Wish["a
 }
 
 /** The letters, of which several can be marked. */
-export function LetterTable({ letters, onWish }: { letters: DeadLetter[]; onWish: OnWish }) {
+export function LetterTable({
+  letters,
+  empty,
+  onWish,
+}: {
+  letters: DeadLetter[];
+  /** In the place of a table without letters. */
+  empty: string;
+  onWish: OnWish;
+}) {
   const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
   const openIds = letters.filter(({ state }) => state === "OPEN").map(({ id }) => id);
   // What was dealt with meanwhile is not marked any more.
@@ -139,7 +151,7 @@ export function LetterTable({ letters, onWish }: { letters: DeadLetter[]; onWish
         rows={letters}
         keyOf={({ id }) => id}
         sortParam="sort"
-        empty="There is no such letter."
+        empty={empty}
         testId="letters"
       />
     </section>

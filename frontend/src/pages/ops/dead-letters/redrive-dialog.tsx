@@ -1,11 +1,10 @@
 import { useState } from "react";
 import { redrive } from "../../../api/ops-dead-letters";
-import type { LetterSelection, RedriveLetter, RedriveResult, RedriveVerdict } from "../../../api/ops-types";
+import type { LetterSelection, RedrivePlan } from "../../../api/ops-types";
 import { count, plural } from "../format";
-import { type Column, DataTable } from "../parts/data-table";
-import { Badge, type Tone } from "../parts/figures";
 import { PlanDialog } from "../parts/plan-dialog";
 import { useWorkplace } from "../workplace";
+import { LetterVerdicts, MoreLetters } from "./letter-verdicts";
 
 interface Props {
   letters: LetterSelection;
@@ -19,7 +18,7 @@ export function RedriveDialog({ letters, what, onDone, onClose }: Props) {
   const { ops } = useWorkplace();
   const [includesFailing, setIncludesFailing] = useState(false);
   return (
-    <PlanDialog<RedriveResult>
+    <PlanDialog<RedrivePlan>
       title={`Redrive ${what}`}
       subject={JSON.stringify(letters)}
       ask={(dryRun) => redrive(ops, letters, { dryRun, includeFailing: !dryRun && includesFailing })}
@@ -27,6 +26,8 @@ export function RedriveDialog({ letters, what, onDone, onClose }: Props) {
       showPlan={(plan) => (
         <>
           <Counts result={plan} />
+          <MoreLetters isMore={plan.more} amount={plan.letters.length} />
+          <NothingToSend plan={plan} includesFailing={includesFailing} />
           {plan.stillFailing > 0 && (
             <label className="ops-check">
               <input
@@ -44,7 +45,8 @@ export function RedriveDialog({ letters, what, onDone, onClose }: Props) {
       showResult={(result) => (
         <>
           <p>{plural(result.sent, "letter")} sent again.</p>
-          <LetterVerdicts letters={result.letters} />
+          <MoreLetters isMore={result.more} amount={result.letters.length} />
+          <LetterVerdicts letters={result.letters} showsSent />
         </>
       )}
       onDone={onDone}
@@ -55,20 +57,25 @@ export function RedriveDialog({ letters, what, onDone, onClose }: Props) {
 
 /** What the button says; nothing when no letter would go. */
 export function confirmText(
-  { wouldApply, wouldBeDuplicate, stillFailing }: RedriveResult,
+  { wouldApply, wouldBeDuplicate, stillFailing }: RedrivePlan,
   includesFailing: boolean,
 ): string | undefined {
   const sent = wouldApply + wouldBeDuplicate + (includesFailing ? stillFailing : 0);
   return sent === 0 ? undefined : `Redrive ${plural(sent, "letter")}`;
 }
 
-function Counts({ result }: { result: RedriveResult }) {
+function NothingToSend({ plan, includesFailing }: { plan: RedrivePlan; includesFailing: boolean }) {
+  if (plan.stillFailing === 0 || confirmText(plan, includesFailing) !== undefined) return null;
+  return <p>None would be sent, as all of them would come back. Mend the cause first, or discard them.</p>;
+}
+
+function Counts({ result }: { result: RedrivePlan }) {
   const { wouldApply, wouldBeDuplicate, stillFailing, notOpen } = result;
   const counts: [string, number][] = [
     ["Would be applied", wouldApply],
     ["Would be duplicates", wouldBeDuplicate],
     ["Still fail", stillFailing],
-    ["Not open", notOpen],
+    ["Not open, or unknown", notOpen],
   ];
   return (
     <dl className="ops-pairs ops-counts">
@@ -79,39 +86,5 @@ function Counts({ result }: { result: RedriveResult }) {
         </div>
       ))}
     </dl>
-  );
-}
-
-const VERDICTS: Record<RedriveVerdict, [text: string, tone: Tone]> = {
-  WOULD_APPLY: ["would be applied", "good"],
-  WOULD_BE_DUPLICATE: ["a duplicate", "over"],
-  STILL_FAILING: ["still fails", "bad"],
-  NOT_OPEN: ["not open", "over"],
-  UNKNOWN_LETTER: ["no such letter", "wait"],
-};
-
-const COLUMNS: Column<RedriveLetter>[] = [
-  { id: "id", title: "Letter", cell: ({ id }) => id },
-  {
-    id: "verdict",
-    title: "Verdict",
-    cell: ({ verdict }) => {
-      const [text, tone] = VERDICTS[verdict];
-      return <Badge tone={tone}>{text}</Badge>;
-    },
-  },
-  { id: "detail", title: "Why", cell: ({ detail }) => <span className="ops-prose">{detail ?? ""}</span> },
-  { id: "sent", title: "Sent", cell: ({ sent }) => (sent ? "yes" : "no") },
-];
-
-function LetterVerdicts({ letters }: { letters: RedriveLetter[] }) {
-  return (
-    <DataTable
-      caption="What each letter comes to"
-      columns={COLUMNS}
-      rows={letters}
-      keyOf={({ id }) => id}
-      empty="No letter is concerned."
-    />
   );
 }

@@ -21,6 +21,17 @@ test("what is not known is a gap, never a zero", () => {
   });
 });
 
+test("no line leads over a time in which nobody looked", () => {
+  const history = new LagHistory();
+  history.add({ at: at(10), consumers: [consumerFixture({ lagSeconds: 2 })] });
+  history.add({ at: null, consumers: [] });
+  history.add({ at: at(60), consumers: [consumerFixture({ lagSeconds: 3 })] });
+  expect(history.series()).toEqual({
+    times: [10, 11, 60],
+    series: [{ label: "sink", values: [2, null, 3] }],
+  });
+});
+
 test("an answer that was overtaken is left out, and old ones go", () => {
   const history = new LagHistory();
   for (let second = 1; second <= 700; second += 1) history.add({ at: at(second), consumers: [] });

@@ -4,6 +4,8 @@ import type { Consumers } from "../../../api/ops-types";
 
 /** At an answer every 2 s: 20 minutes. */
 const SAMPLES_MAX = 600;
+/** After so many seconds without a sample no line leads on: nobody looked, or nothing was known. */
+const SILENCE_S = 15;
 
 export interface LagSeries {
   /** Seconds since 1970, ascending. */
@@ -15,6 +17,8 @@ export class LagHistory {
   #samples: { at: number; lags: Map<string, number | null> }[] = [];
 
   add({ at, consumers }: Pick<Consumers, "at" | "consumers">): void {
+    // The service itself has not looked yet.
+    if (at === null) return;
     const moment = Date.parse(at) / 1_000;
     const last = this.#samples.at(-1);
     // The same answer once more, or one that was overtaken.
@@ -25,12 +29,17 @@ export class LagHistory {
 
   /** A gap, never a zero, where nothing was known. */
   series(): LagSeries {
-    const names = new Set(this.#samples.flatMap(({ lags }) => [...lags.keys()]));
+    const samples = this.#samples.flatMap((sample, place) => {
+      const before = this.#samples[place - 1];
+      const isSilent = before !== undefined && sample.at - before.at > SILENCE_S;
+      return isSilent ? [{ at: before.at + 1, lags: new Map<string, null>() }, sample] : [sample];
+    });
+    const names = new Set(samples.flatMap(({ lags }) => [...lags.keys()]));
     return {
-      times: this.#samples.map(({ at }) => at),
+      times: samples.map(({ at }) => at),
       series: [...names].sort().map((label) => ({
         label,
-        values: this.#samples.map(({ lags }) => lags.get(label) ?? null),
+        values: samples.map(({ lags }) => lags.get(label) ?? null),
       })),
     };
   }

@@ -6,6 +6,7 @@ import {
   consumersAnswer,
   OPS,
   overviewFixture,
+  reconciliationFixture,
   renderOps,
   saleOverviewFixture,
 } from "../../../testing/ops-fixture";
@@ -79,16 +80,18 @@ test("what is not known is told as unknown", async () => {
     expect(tile(title), title).toMatch(/^unknown/);
   }
   expect(within(screen.getByTestId("sales-now")).getByText("unknown")).toBeDefined();
-  expect(screen.getByText("Nothing is known of the consumers.")).toBeDefined();
+  expect(screen.getByText(/^Nothing is known of it yet/)).toBeDefined();
 });
 
 test("the charts are told in words", async () => {
   await open();
   expect(
-    screen.getByRole("img", { name: /^Decisions a second: Accepted now 0 \/s, at most 3 \/s/ }),
+    screen.getByRole("img", { name: /^Decisions a second: Accepted 0 \/s at the end, at most 3 \/s/ }),
   ).toBeDefined();
-  expect(screen.getByRole("img", { name: /^Time to the log: p50 now unknown, at most 4 ms/ })).toBeDefined();
-  expect(screen.getByRole("img", { name: /^Lag of the consumers: sink now 1.5 s/ })).toBeDefined();
+  expect(
+    screen.getByRole("img", { name: /^Time to the log: p50 unknown at the end, at most 4 ms/ }),
+  ).toBeDefined();
+  expect(screen.getByRole("img", { name: /^Lag of the consumers: sink 1.5 s at the end/ })).toBeDefined();
 });
 
 test("lines are gaps where nothing is known", () => {
@@ -125,12 +128,44 @@ test("it is asked every 2 s, one question at a time, and not while the tab is hi
 });
 
 test("an installation without a sale leads to the first one", async () => {
-  service.always(OVERVIEW, accepted(overviewFixture({ sales: [], decisions: { seconds: [] } })));
+  const quiet = { accepted: 0, alreadyPurchased: 0, soldOut: 0, notActive: 0, p50Ms: null, p99Ms: null };
+  const seconds = [{ at: "2026-11-23T12:00:00.000Z", ...quiet }];
+  service.always(OVERVIEW, accepted(overviewFixture({ sales: [], decisions: { seconds } })));
   await open();
   expect(screen.getByRole("link", { name: "Create one" }).getAttribute("href")).toBe(
     "/ops?view=sales&create=1",
   );
   expect(screen.getAllByText("Nobody has tried to buy lately.")).toHaveLength(2);
+});
+
+test("what passes through the outbox is fine, what stays there is not", async () => {
+  const overview = (soldPerSecond: number) =>
+    accepted(
+      overviewFixture({ outbox: { entries: 3 }, sales: [saleOverviewFixture({ outbox: 3, soldPerSecond })] }),
+    );
+  service.always(OVERVIEW, overview(40));
+  await open();
+  const isBad = () => screen.getByRole("link", { name: "Not in the log yet" }).closest("[data-bad]") !== null;
+  expect(isBad()).toBe(false);
+  service.always(OVERVIEW, overview(0));
+  await pass(2_000);
+  expect(isBad()).toBe(true);
+});
+
+test("differences that were repaired are not left", async () => {
+  const lastReconciliation = reconciliationFixture({ found: 3, repaired: 2 });
+  service.always(OVERVIEW, accepted(overviewFixture({ lastReconciliation })));
+  await open();
+  expect(tile("Differences")).toBe("1in DEMO, compared 2026-11-23 12:00:00; 2 repaired");
+});
+
+test("brokers that cannot be asked are told, and quiet is not taken for peace", async () => {
+  service.always(OVERVIEW, accepted(overviewFixture({ decisions: { seconds: [] } })));
+  const problem = "the brokers could not be asked";
+  service.always(CONSUMERS, accepted({ ...consumersAnswer(consumerFixture()), problem }));
+  await open();
+  expect(screen.getByText(new RegExp(problem))).toBeDefined();
+  expect(screen.getAllByText(/the log may be out of reach/)).toHaveLength(2);
 });
 
 test("unknown is worse than fine, and better than a stop", () => {

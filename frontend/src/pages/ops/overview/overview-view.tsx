@@ -2,10 +2,11 @@ import { useCallback, useMemo } from "react";
 import { readOverview } from "../../../api/ops-overview";
 import type { Consumers, DecisionSecond, Overview } from "../../../api/ops-types";
 import { Chart, type ChartData } from "../chart/chart";
+import { LookNotice } from "../consumers/look-notice";
 import { milliseconds, rate, span } from "../format";
 import { useConsumers } from "../live/use-consumers";
 import { type Polled, usePoll } from "../live/use-poll";
-import { Loaded, StaleNotice } from "../parts/loaded";
+import { Loaded } from "../parts/loaded";
 import { ViewHead } from "../parts/view-head";
 import { useWorkplace } from "../workplace";
 import { SalesNow } from "./sales-now";
@@ -22,7 +23,7 @@ export function OverviewView() {
   return (
     <>
       <ViewHead title="Overview" />
-      <Loaded polled={overview} what="the installation">
+      <Loaded polled={overview} beside={[consumers]} what="the installation">
         {(data) => <Content overview={data} consumers={consumers} />}
       </Loaded>
     </>
@@ -32,27 +33,36 @@ export function OverviewView() {
 function Content({ overview, consumers }: { overview: Overview; consumers: Polled<Consumers> }) {
   const { lag } = useWorkplace();
   const { seconds } = overview.decisions;
-  const decisions = useMemo(() => decisionLines(seconds), [seconds]);
+  // Decisions are seen in the log too.
+  const isBlind = (consumers.data?.problem ?? null) !== null;
+  const quiet = isBlind ? "No decision was seen lately, but the log may be out of reach." : NO_DECISIONS;
+  const decisions = useMemo(() => decisionLines(busy(seconds)), [seconds]);
   const latency = useMemo(() => latencyLines(seconds), [seconds]);
   return (
     <>
+      {consumers.data !== undefined && <LookNotice consumers={consumers.data} />}
       <Tiles overview={overview} consumers={consumers.data} />
-      <StaleNotice state={consumers} />
       <div className="ops-charts">
-        <Chart title="Decisions a second" data={decisions} format={rate} empty={NO_DECISIONS} />
-        <Chart title="Time to the log" data={latency} format={milliseconds} empty={NO_DECISIONS} />
+        <Chart title="Decisions a second" data={decisions} format={rate} empty={quiet} />
+        <Chart title="Time to the log" data={latency} format={milliseconds} empty={quiet} />
         <Chart
           title="Lag of the consumers"
           data={lag.series()}
           format={span}
-          empty={
-            consumers.problem === undefined ? "Collected from now on…" : "Nothing is known of the consumers."
-          }
+          empty="Nothing is known of it yet. It is collected while this page is open."
         />
       </div>
       <SalesNow sales={overview.sales} />
     </>
   );
+}
+
+/** Only zeros are no lines to look at. */
+function busy(seconds: DecisionSecond[]): DecisionSecond[] {
+  const isQuiet = seconds.every(
+    (one) => one.accepted + one.alreadyPurchased + one.soldOut + one.notActive === 0,
+  );
+  return isQuiet ? [] : seconds;
 }
 
 const NO_DECISIONS = "Nobody has tried to buy lately.";

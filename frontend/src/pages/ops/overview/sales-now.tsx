@@ -14,7 +14,12 @@ const COLUMNS: Column<SaleOverview>[] = [
     cell: ({ sku }) => <ViewLink href={hrefOf("sales", { report: sku })}>{sku}</ViewLink>,
     sortBy: ({ sku }) => sku,
   },
-  { id: "name", title: "Name", cell: ({ productName }) => productName, sortBy: (sale) => sale.productName },
+  {
+    id: "name",
+    title: "Name",
+    cell: ({ productName }) => <span className="ops-prose">{productName}</span>,
+    sortBy: (sale) => sale.productName,
+  },
   {
     id: "state",
     title: "State",

@@ -1,5 +1,5 @@
 import type { ReactNode } from "react";
-import type { Consumer, Consumers, Overview } from "../../../api/ops-types";
+import type { Consumer, Consumers, Overview, SaleOverview } from "../../../api/ops-types";
 import { hrefOf } from "../address";
 import { count, plural, rate } from "../format";
 import { Figure, Moment, severity, VerdictBadge } from "../parts/figures";
@@ -18,7 +18,7 @@ export function Tiles({ overview, consumers }: { overview: Overview; consumers: 
       <Tile
         title="Not in the log yet"
         href={hrefOf("sales")}
-        isBad={(outbox.entries ?? 0) > 0}
+        isBad={sales.some(isStuck)}
         value={<Figure value={outbox.entries} as={count} />}
       >
         sold units in the outbox
@@ -37,20 +37,26 @@ export function Tiles({ overview, consumers }: { overview: Overview; consumers: 
   );
 }
 
+/** What is sold passes through the outbox; it must not stay there. */
+function isStuck({ outbox, soldPerSecond }: SaleOverview): boolean {
+  return (outbox ?? 0) > 0 && soldPerSecond === 0;
+}
+
 function ReconciliationTile({ last }: { last: Overview["lastReconciliation"] }) {
-  const left = last === null ? 0 : last.found - last.repaired;
+  const left = last === null ? undefined : last.found - last.repaired;
   return (
     <Tile
       title="Differences"
       href={hrefOf("reconciliations")}
-      isBad={left > 0}
-      value={<Figure value={last?.found} as={count} />}
+      isBad={(left ?? 0) > 0}
+      value={<Figure value={left} as={count} />}
     >
       {last === null ? (
         "nothing was compared yet"
       ) : (
         <>
           in {last.sku}, compared <Moment iso={last.finishedAt} />
+          {last.repaired > 0 && `; ${count(last.repaired)} repaired`}
         </>
       )}
     </Tile>
@@ -67,7 +73,7 @@ function VerdictTile({ consumers }: { consumers: Consumer[] | undefined }) {
         worst === undefined ? <Figure value={null} as={count} /> : <VerdictBadge verdict={worst.verdict} />
       }
     >
-      {worst === undefined ? "no consumer is known" : `${worst.name}: ${worst.why}`}
+      {worst === undefined ? "no consumer is known yet" : `${worst.name}: ${worst.why}`}
     </Tile>
   );
 }

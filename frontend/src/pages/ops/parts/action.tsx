@@ -1,7 +1,7 @@
 import { useRef, useState } from "react";
 import type { Answer } from "../../../api/client";
 import { problemOf } from "../../../api/ops-client";
-import { problemText } from "./problem";
+import { actProblemText } from "./problem";
 
 export interface Action {
   /** The name of what is under way. */
@@ -25,7 +25,7 @@ export function useAction(onDone: () => void): Action {
     isBusy.current = false;
     setBusy(undefined);
     if (answer.kind === "success") setSaid({ isGood: true, text: tell(answer.data) });
-    else setSaid({ isGood: false, text: problemText(problemOf(answer)) });
+    else setSaid({ isGood: false, text: actProblemText(problemOf(answer)) });
     onDone();
   };
   return { busy, said, run };

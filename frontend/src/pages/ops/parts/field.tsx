@@ -12,16 +12,18 @@ interface Props {
   hint?: string;
   /** What is wrong with it; `true` when that is told elsewhere. */
   fault?: string | boolean | undefined;
+  /** It takes the place of two, where several stand in a row. */
+  isWide?: boolean;
   children: (props: FieldProps) => ReactNode;
 }
 
 /** A labelled input with a hint, or what is wrong, below it. */
-export function Field({ label, hint, fault, children }: Props) {
+export function Field({ label, hint, fault, isWide = false, children }: Props) {
   const [id, noteId] = [useId(), useId()];
   const isFaulty = fault !== undefined && fault !== false && fault !== "";
   const note = typeof fault === "string" && fault !== "" ? fault : hint;
   return (
-    <div className="ops-field">
+    <div className={isWide ? "ops-field ops-wide" : "ops-field"}>
       <label htmlFor={id}>{label}</label>
       {children({
         id,

@@ -1,4 +1,5 @@
 import { type ReactNode, useEffect, useState } from "react";
+import type { Problem } from "../../../api/ops-client";
 import { Icon } from "../../../components/icon";
 import { plural } from "../format";
 import type { PollState } from "../live/poll";
@@ -8,10 +9,13 @@ import { problemText } from "./problem";
 /** What was asked for, or that it is being loaded, or why it cannot be; and a notice when it may be old. */
 export function Loaded<T>({
   polled,
+  beside = [],
   what,
   children,
 }: {
   polled: Polled<T>;
+  /** Other answers that are shown within. */
+  beside?: Staleness[];
   /** As in "Loading the consumers". */
   what: string;
   children: (data: T) => ReactNode;
@@ -19,14 +23,16 @@ export function Loaded<T>({
   const { data, problem, refresh } = polled;
   return (
     <>
-      <StaleNotice state={polled} />
+      <StaleNotice states={[polled, ...beside]} />
       {data !== undefined ? (
         children(data)
       ) : problem !== undefined ? (
         <div className="blank" role="alert">
           <Icon name="cloudOff" />
-          <h2>No news of {what}</h2>
-          <p>{problemText(problem)} This page keeps asking.</p>
+          <h2>{isNone(problem) ? `There is no ${what}` : `No news of ${what}`}</h2>
+          <p>
+            {problemText(problem)} {!isOfTheQuestion(problem) && "This page keeps asking."}
+          </p>
           <button type="button" className="button button-quiet" onClick={refresh}>
             Ask now
           </button>
@@ -43,10 +49,22 @@ export function Loaded<T>({
   );
 }
 
-/** Always there, so that its coming is announced; its seconds are not. */
-export function StaleNotice({ state }: { state: Pick<PollState<unknown>, "at" | "problem"> }) {
-  const { at, problem } = state;
-  const isStale = problem !== undefined && at !== undefined;
+function isNone(problem: Problem): boolean {
+  return problem.kind === "refusal" && problem.status === 404;
+}
+
+/** Whether asking the same once more would hardly help. */
+function isOfTheQuestion(problem: Problem): boolean {
+  return problem.kind === "refusal" && problem.status >= 400 && problem.status < 500;
+}
+
+type Staleness = Pick<PollState<unknown>, "at" | "problem">;
+
+/** Tells of the first that may be old. It is always there, so that its coming is announced; its seconds are not. */
+function StaleNotice({ states }: { states: Staleness[] }) {
+  const stale = states.find(({ at, problem }) => at !== undefined && problem !== undefined);
+  const { at, problem } = stale ?? {};
+  const isStale = at !== undefined && problem !== undefined;
   return (
     <div className={isStale ? "ops-notice ops-stale" : "ops-notice"} data-testid="stale">
       <p role="status">{isStale && `What you see may be old. ${problemText(problem)}`}</p>

@@ -27,15 +27,16 @@ export function Payload({
   );
 }
 
-/** Text of a machine, which may be wide. */
+/** Text of a machine, which may be wide. It is no landmark, as a page may have hundreds. */
 export function Code({ label, text }: { label: string; text: string }) {
   return (
+    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for inputs
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be within reach of the keyboard
-    <section className="ops-code" aria-label={label} tabIndex={0}>
+    <div className="ops-code" role="group" aria-label={label} tabIndex={0}>
       <pre>
         <code>{text}</code>
       </pre>
-    </section>
+    </div>
   );
 }
 

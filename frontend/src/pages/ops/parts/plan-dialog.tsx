@@ -2,7 +2,7 @@ import { type ReactNode, useEffect, useRef, useState } from "react";
 import type { Answer } from "../../../api/client";
 import { type Problem, problemOf } from "../../../api/ops-client";
 import { Dialog } from "./dialog";
-import { problemText } from "./problem";
+import { actProblemText, problemText } from "./problem";
 
 interface Props<Plan> {
   title: string;
@@ -16,6 +16,8 @@ interface Props<Plan> {
   form?: ReactNode;
   /** What the button of that form says. */
   planText?: string;
+  /** What is said above the plan. */
+  planSaid?: string;
   showPlan: (plan: Plan) => ReactNode;
   /** What the button says that does it; nothing when there is nothing to do. */
   confirm: (plan: Plan) => string | undefined;
@@ -32,6 +34,7 @@ export function PlanDialog<Plan>(props: Props<Plan>) {
     title,
     form,
     planText = "Show the plan",
+    planSaid = SAYS.plan,
     isEager = false,
     showPlan,
     showResult,
@@ -43,6 +46,8 @@ export function PlanDialog<Plan>(props: Props<Plan>) {
   const close = useRef<HTMLButtonElement>(null);
   const { step } = state;
   const isBusy = step === "planning" || step === "going";
+  // With a plan, what failed is what was to be done.
+  const textOf = state.plan === undefined ? problemText : actProblemText;
   const confirmText = step === "plan" && state.plan !== undefined ? confirm(state.plan) : undefined;
 
   useEffect(() => {
@@ -54,23 +59,27 @@ export function PlanDialog<Plan>(props: Props<Plan>) {
     <Dialog title={title} onClose={onClose}>
       {step !== "done" && form !== undefined && (
         <form
-          className="ops-form"
           onSubmit={(event) => {
             event.preventDefault();
             plan();
           }}
         >
-          {form}
-          <button type="submit" className="button button-quiet" aria-busy={step === "planning"}>
-            {planText}
-          </button>
+          {/* What is being done is no longer to be changed. */}
+          <fieldset className="ops-form" disabled={step === "going"}>
+            {form}
+            <div className="ops-buttons">
+              <button type="submit" className="button button-quiet" aria-busy={step === "planning"}>
+                {planText}
+              </button>
+            </div>
+          </fieldset>
         </form>
       )}
       <div role="status" className="ops-step">
-        {SAYS[step]}
+        {step === "plan" ? planSaid : SAYS[step]}
       </div>
       <div role="alert" className="ops-fault">
-        {state.problem !== undefined && (explain?.(state.problem) ?? problemText(state.problem))}
+        {state.problem !== undefined && (explain?.(state.problem) ?? textOf(state.problem))}
       </div>
       {state.plan !== undefined && (
         <div className="ops-plan" data-testid="plan" data-step={step}>
@@ -80,7 +89,7 @@ export function PlanDialog<Plan>(props: Props<Plan>) {
       <div className="ops-buttons">
         {(confirmText !== undefined || step === "going") && (
           <button type="button" className="button" aria-busy={step === "going"} onClick={go}>
-            {step === "going" ? "At it…" : confirmText}
+            {step === "going" ? "Doing it…" : confirmText}
           </button>
         )}
         {form === undefined && isEager && state.problem !== undefined && !isBusy && (
@@ -89,7 +98,7 @@ export function PlanDialog<Plan>(props: Props<Plan>) {
           </button>
         )}
         <button type="button" className="button button-quiet" ref={close} onClick={onClose}>
-          {step === "done" ? "Close" : "Cancel"}
+          {step === "done" || step === "going" ? "Close" : "Cancel"}
         </button>
       </div>
     </Dialog>
@@ -102,7 +111,7 @@ const SAYS: Record<Step, string> = {
   form: "",
   planning: "Looking at what would happen…",
   plan: "This is what would happen. Nothing is done yet.",
-  going: "At it…",
+  going: "Doing it. Closing this window does not stop it.",
   done: "Done.",
 };
 

@@ -11,6 +11,12 @@ export function problemText(problem: Problem): string {
   return `${message}${details} (${code})`;
 }
 
+/** As {@link problemText}, of something that was to be done: without an answer it may have been done all the same. */
+export function actProblemText(problem: Problem): string {
+  if (problem.kind === "refusal") return problemText(problem);
+  return "No answer came, so it may have been done or not. Look before you do it again: the acts tell.";
+}
+
 /** What is wrong with each field of a request, as the service tells it. */
 export function faultsOf(problem: Problem): Record<string, string> {
   if (problem.kind !== "refusal" || !isRecord(problem.error.fields)) return {};

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { reconcile } from "../../../api/ops-reconciliations";
 import type { Reconciliations } from "../../../api/ops-types";
-import { plural } from "../format";
+import { count, plural } from "../format";
 import { Field } from "../parts/field";
 import { PlanDialog } from "../parts/plan-dialog";
 import { useWorkplace } from "../workplace";
@@ -40,21 +40,22 @@ export function ReconcileDialog({
         </Field>
       }
       planText="Compare, change nothing"
+      planSaid="This is what was found. Nothing is changed yet."
       showPlan={({ reconciliations }) => (
         <>
-          <p>{found(reconciliations)}</p>
+          {reconciliations.length > 0 && <p>{found(reconciliations)}</p>}
           {leftOf(reconciliations) > 0 && (
             <p className="ops-warning">
               A repair of Redis closes the fence: nobody can buy for some seconds. What a person must decide
               is left as it is.
             </p>
           )}
-          <ReconciliationTable rows={reconciliations} />
+          <ReconciliationTable rows={reconciliations} empty={NONE} />
         </>
       )}
       confirm={({ reconciliations }) => {
         const left = leftOf(reconciliations);
-        return left === 0 ? undefined : `Repair ${plural(left, "difference")}`;
+        return left === 0 ? undefined : `Repair up to ${plural(left, "difference")}`;
       }}
       showResult={({ reconciliations }) => (
         <>
@@ -62,7 +63,7 @@ export function ReconcileDialog({
             {plural(sum(reconciliations.map(({ repaired }) => repaired)), "difference")} repaired,{" "}
             {leftOf(reconciliations)} left.
           </p>
-          <ReconciliationTable rows={reconciliations} />
+          <ReconciliationTable rows={reconciliations} empty={NONE} />
         </>
       )}
       onDone={onDone}
@@ -71,10 +72,16 @@ export function ReconcileDialog({
   );
 }
 
+const NONE = "No sale was compared: there is none.";
+
 function found(reconciliations: Reconciliations["reconciliations"]): string {
   const compared = plural(sum(reconciliations.map(({ compared }) => compared)), "unit");
   const left = leftOf(reconciliations);
-  return left === 0 ? `${compared} compared; nothing differs.` : `${compared} compared; ${left} differ.`;
+  return left === 0 ? `${compared} compared; nothing differs.` : `${compared} compared; ${differ(left)}.`;
+}
+
+function differ(left: number): string {
+  return left === 1 ? "1 differs" : `${count(left)} differ`;
 }
 
 function leftOf(reconciliations: Reconciliations["reconciliations"]): number {

@@ -35,7 +35,12 @@ export function ReconciliationsView() {
       <SkuFilter sku={sku} onChange={(sku) => changeParams({ sku })} />
       <Loaded polled={past} what="the reconciliations">
         {(data) => (
-          <ReconciliationTable rows={data.reconciliations} sortParam="sort" testId="reconciliations" />
+          <ReconciliationTable
+            rows={data.reconciliations}
+            empty={sku === "" ? "Nothing was compared yet." : `${sku} was not compared yet.`}
+            sortParam="sort"
+            testId="reconciliations"
+          />
         )}
       </Loaded>
       {isComparing && <ReconcileDialog sku={sku} onDone={past.refresh} onClose={() => setComparing(false)} />}
@@ -45,10 +50,13 @@ export function ReconciliationsView() {
 
 export function ReconciliationTable({
   rows,
+  empty,
   sortParam,
   testId,
 }: {
   rows: Reconciliation[];
+  /** In the place of a table without rows. */
+  empty: string;
   sortParam?: string;
   testId?: string;
 }) {
@@ -58,19 +66,32 @@ export function ReconciliationTable({
       columns={COLUMNS}
       rows={rows}
       keyOf={({ runId, sku }) => `${runId} of ${sku}`}
-      details={({ sku, discrepancies }) => (
-        <DataTable
-          caption={`Differences of ${sku}`}
-          columns={DISCREPANCY_COLUMNS}
-          rows={discrepancies}
-          keyOf={(one) => `${one.class} ${one.subject}`}
-          empty="Nothing differs."
-        />
+      details={({ sku, found, discrepancies }) => (
+        <Differences sku={sku} found={found} discrepancies={discrepancies} />
       )}
-      empty="Nothing was compared yet."
+      empty={empty}
       {...(sortParam === undefined ? {} : { sortParam })}
       {...(testId === undefined ? {} : { testId })}
     />
+  );
+}
+
+function Differences({ sku, found, discrepancies }: Pick<Reconciliation, "sku" | "found" | "discrepancies">) {
+  return (
+    <div className="ops-stack">
+      <DataTable
+        caption={`Differences of ${sku}`}
+        columns={DISCREPANCY_COLUMNS}
+        rows={discrepancies}
+        keyOf={(one) => `${one.class} ${one.subject}`}
+        empty="Nothing differs."
+      />
+      {found > discrepancies.length && discrepancies.length > 0 && (
+        <p className="hint">
+          The first {count(discrepancies.length)} of {count(found)}.
+        </p>
+      )}
+    </div>
   );
 }
 
@@ -99,7 +120,7 @@ const COLUMNS: Column<Reconciliation>[] = [
   {
     id: "found",
     title: "Differences",
-    cell: ({ found }) => <Found found={found} />,
+    cell: (row) => <Found row={row} />,
     sortBy: ({ found }) => found,
     isNumeric: true,
   },
@@ -112,8 +133,9 @@ const COLUMNS: Column<Reconciliation>[] = [
   },
 ];
 
-function Found({ found }: { found: number }) {
-  return <Badge tone={found === 0 ? "good" : "bad"}>{count(found)}</Badge>;
+function Found({ row: { found, repaired } }: { row: Reconciliation }) {
+  const tone = found === 0 ? "good" : found > repaired ? "bad" : "wait";
+  return <Badge tone={tone}>{count(found)}</Badge>;
 }
 
 const DISCREPANCY_COLUMNS: Column<Discrepancy>[] = [

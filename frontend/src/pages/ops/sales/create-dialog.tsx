@@ -5,7 +5,7 @@ import type { NewProduct } from "../../../api/types";
 import { fromInput, toInput } from "../format";
 import { Dialog } from "../parts/dialog";
 import { Field } from "../parts/field";
-import { faultsOf, problemText } from "../parts/problem";
+import { actProblemText, faultsOf } from "../parts/problem";
 import { useWorkplace } from "../workplace";
 
 const MINUTE_MS = 60_000;
@@ -41,7 +41,7 @@ export function CreateDialog({ onDone, onClose }: { onDone: () => void; onClose:
   const [created, setCreated] = useState<string>();
   const form = useRef<HTMLFormElement>(null);
   const faults = problem === undefined ? {} : faultsOfForm(problem);
-  const isTold = Object.keys(faults).length > 0;
+  const isTold = INPUTS.some(({ name }) => name in faults);
 
   const submit = async (event: FormEvent) => {
     event.preventDefault();
@@ -82,10 +82,10 @@ export function CreateDialog({ onDone, onClose }: { onDone: () => void; onClose:
           </Field>
         ))}
         <p role="alert" className="ops-fault">
-          {problem !== undefined && !isTold && problemText(problem)}
+          {problem !== undefined && !isTold && actProblemText(problem)}
         </p>
         <p role="status" className="ops-step">
-          {created !== undefined && `${created} is set up.`}
+          {created !== undefined && `${created} is set up. You can create another, or close this.`}
         </p>
         <div className="ops-buttons">
           <button type="submit" className="button" aria-busy={isBusy}>

@@ -6,7 +6,7 @@ import { hrefOf } from "../address";
 import { Chart, type ChartData } from "../chart/chart";
 import { count, milliseconds, rate } from "../format";
 import { usePoll } from "../live/use-poll";
-import { Figure, Moment } from "../parts/figures";
+import { Badge, Moment } from "../parts/figures";
 import { Loaded } from "../parts/loaded";
 import { saleStanding } from "../parts/standing";
 import { ViewHead } from "../parts/view-head";
@@ -39,6 +39,10 @@ function Report({ report }: { report: SaleReport }) {
   return (
     <div className="ops-stack">
       <Facts report={report} />
+      <p className="hint">
+        Counted in Postgres, which follows the log. What its sink has not written yet is missing here:{" "}
+        <ViewLink href={hrefOf("consumers")}>how far it is</ViewLink>.
+      </p>
       <Chart title="Attempts a second" data={lines} format={rate} empty="Nobody has tried to buy." />
       <section className="ops-section">
         <h2>Totals</h2>
@@ -52,7 +56,7 @@ function Facts({ report }: { report: SaleReport }) {
   const { productName, sold, initialStock, startTime, endTime, firstAt, lastAt, timeToSellOutMs } = report;
   const facts: [string, React.ReactNode][] = [
     ["Name", productName],
-    ["State", <StateBadge key="state" sale={saleStanding({ ...report, paused: false })} />],
+    ["State", <Standing key="state" report={report} />],
     ["Sold", `${count(sold)} of ${count(initialStock)}`],
     ["Starts", <Moment key="start" iso={startTime} />],
     ["Ends", <Moment key="end" iso={endTime} />],
@@ -72,6 +76,18 @@ function Facts({ report }: { report: SaleReport }) {
   );
 }
 
+/** The report does not tell whether an active sale is paused. */
+function Standing({ report: { state, endReason } }: { report: SaleReport }) {
+  switch (state) {
+    case null:
+      return <span className="ops-unknown">unknown</span>;
+    case "ACTIVE":
+      return <Badge tone="good">Active</Badge>;
+    default:
+      return <StateBadge sale={saleStanding({ state, endReason, paused: false })} />;
+  }
+}
+
 /** From everybody who tried to those who got one, with the share of each. */
 function Funnel({ totals }: { totals: SaleReport["totals"] }) {
   const { attempts, accepted, alreadyPurchased, soldOut, notActive } = totals;
@@ -86,31 +102,31 @@ function Funnel({ totals }: { totals: SaleReport["totals"] }) {
     ]),
   ];
   return (
-    <table className="ops-table" data-testid="funnel">
-      <caption className="visually-hidden">Attempts by what came of them</caption>
-      <thead>
-        <tr>
-          <th scope="col">Outcome</th>
-          <th scope="col" className="ops-number">
-            Attempts
-          </th>
-          <th scope="col" className="ops-number">
-            Share
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {rows.map(([name, amount]) => (
-          <tr key={name}>
-            <th scope="row">{name}</th>
-            <td className="ops-number">{count(amount)}</td>
-            <td className="ops-number">
-              <Figure value={attempts === 0 ? null : amount / attempts} as={percent} />
-            </td>
+    <div className="ops-scroll">
+      <table className="ops-table" data-testid="funnel">
+        <caption className="visually-hidden">Attempts by what came of them</caption>
+        <thead>
+          <tr>
+            <th scope="col">Outcome</th>
+            <th scope="col" className="ops-number">
+              Attempts
+            </th>
+            <th scope="col" className="ops-number">
+              Share
+            </th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {rows.map(([name, amount]) => (
+            <tr key={name}>
+              <th scope="row">{name}</th>
+              <td className="ops-number">{count(amount)}</td>
+              <td className="ops-number">{attempts === 0 ? "–" : percent(amount / attempts)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 

@@ -84,7 +84,7 @@ test("a new sale is set up in UTC", async () => {
   await user.type(screen.getByLabelText("Name"), "A lamp");
   const start = screen.getByLabelText<HTMLInputElement>("Start (UTC)").value;
   await press("Create");
-  await screen.findByText("LAMP is set up.");
+  await screen.findByText(/^LAMP is set up\./);
   expect(service.requests(CREATE)[0]?.json).toMatchObject({
     sku: "LAMP",
     productName: "A lamp",
@@ -109,6 +109,24 @@ test("what is wrong with a new sale is told beside its input, the first of which
   expect(document.activeElement).toBe(stock);
   await press("Create");
   await waitFor(() => expect(told(screen.getByLabelText("SKU"))).toBe("ALREADY_EXISTS"));
+});
+
+test("a fault of no input is told too", async () => {
+  service.next(CREATE, refused(400, "VALIDATION_ERROR", { fields: { body: "is no JSON" } }));
+  renderOps(<SalesView />, "/ops?view=sales&create=1");
+  await press("Create");
+  await waitFor(() => expect(screen.getByText(/body is no JSON/)).toBeDefined());
+});
+
+test("what is not known of a sale is not made up in its report", async () => {
+  const totals = { attempts: 0, accepted: 0, alreadyPurchased: 0, soldOut: 0, notActive: {} };
+  service.always(
+    `GET ${OPS}/sales/DEMO/report`,
+    accepted(reportFixture({ state: null, endReason: null, totals, perSecond: [] })),
+  );
+  renderOps(<SalesView />, "/ops?view=sales&report=DEMO");
+  expect((await screen.findByTestId("report")).textContent).toContain("Stateunknown");
+  expect(screen.getByRole("row", { name: "Accepted 0 –" })).toBeDefined();
 });
 
 test("the report tells how many tried and what they got", async () => {

@@ -10,7 +10,7 @@ import { usePoll } from "../live/use-poll";
 import { type Action, ActionSaid, useAction } from "../parts/action";
 import { type Column, DataTable } from "../parts/data-table";
 import { Figure, Moment } from "../parts/figures";
-import { Loaded, StaleNotice } from "../parts/loaded";
+import { Loaded } from "../parts/loaded";
 import { saleStanding } from "../parts/standing";
 import { ViewHead } from "../parts/view-head";
 import { ViewLink } from "../parts/view-link";
@@ -52,8 +52,7 @@ function SaleList() {
         </button>
       </ViewHead>
       <ActionSaid action={action} />
-      <StaleNotice state={overview} />
-      <Loaded polled={products} what="the sales">
+      <Loaded polled={products} beside={[overview]} what="the sales">
         {(data) => (
           <>
             <DataTable
@@ -62,7 +61,7 @@ function SaleList() {
               rows={data.map((product) => ({ product, now: nowOf(overview.data?.sales, product) }))}
               keyOf={({ product }) => product.sku}
               sortParam="sort"
-              empty="No sale yet."
+              empty="No sale yet. Create one with the button above."
               testId="sales-table"
             />
             {data.length === PRODUCTS_MAX && (
@@ -95,7 +94,7 @@ function columns(action: Action, order: OrderSale): Column<Row>[] {
     {
       id: "name",
       title: "Name",
-      cell: ({ product }) => product.productName,
+      cell: ({ product }) => <span className="ops-prose">{product.productName}</span>,
       sortBy: ({ product }) => product.productName,
     },
     {

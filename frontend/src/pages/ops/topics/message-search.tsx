@@ -11,10 +11,10 @@ const STARTS: [Start, string][] = [
 
 const FILTER_TEXTS: Record<(typeof FILTERS)[number], [label: string, hint?: string]> = {
   partition: ["Partition"],
-  key: ["Key"],
+  key: ["Key", "a part of it"],
   sku: ["SKU"],
   user: ["Shopper"],
-  outcome: ["Outcome"],
+  outcome: ["Outcome", "such as ACCEPTED"],
   header: ["Header", "name=value"],
 };
 
@@ -73,9 +73,11 @@ export function MessageSearch({
           </select>
         )}
       </Field>
-      <button type="submit" className="button">
-        Read
-      </button>
+      <div className="ops-buttons">
+        <button type="submit" className="button">
+          Read
+        </button>
+      </div>
     </form>
   );
 }
@@ -116,7 +118,7 @@ function StartInputs({ form, onChange }: { form: MessageForm; onChange: (form: M
         </Field>
       )}
       {form.from === "time" && (
-        <Field label="Moment (UTC)">
+        <Field label="Moment (UTC)" isWide>
           {(props) => (
             <input
               {...props}

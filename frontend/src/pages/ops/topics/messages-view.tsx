@@ -14,6 +14,8 @@ import { useWorkplace } from "../workplace";
 import { formOf, type MessageForm, paramsOf, queryOf, readPosition, writePosition } from "./message-query";
 import { MessageSearch } from "./message-search";
 
+const PREVIEW_CHARS_MAX = 300;
+
 /** What is in a topic. It is asked for once: what one reads must not move. */
 export function MessagesView({ topic }: { topic: string }) {
   const params = useParams();
@@ -42,7 +44,13 @@ export function MessagesView({ topic }: { topic: string }) {
           {problemText(problemOf(answer))}
         </p>
       )}
-      {answer?.kind === "success" && <MessageList messages={answer.data} isAsking={isAsking} />}
+      {answer?.kind === "success" && (
+        <MessageList
+          messages={answer.data}
+          isNewest={form.from === "newest" && after === ""}
+          isAsking={isAsking}
+        />
+      )}
     </>
   );
 }
@@ -78,19 +86,30 @@ function useMessages(topic: string, form: MessageForm, after: string) {
   return { answer, isAsking, askAgain: () => setRound((round) => round + 1) };
 }
 
-function MessageList({ messages: { messages, next }, isAsking }: { messages: Messages; isAsking: boolean }) {
+function MessageList({
+  messages: { messages, scanned, next },
+  isNewest,
+  isAsking,
+}: {
+  messages: Messages;
+  isNewest: boolean;
+  isAsking: boolean;
+}) {
   return (
     <>
       {messages.length === 0 ? (
-        <p className="ops-empty">No message is like this{next !== null && " on this page"}.</p>
+        <p className="ops-empty">{noneText(scanned, isNewest, next !== null)}</p>
       ) : (
         <ol className="ops-messages" aria-busy={isAsking} data-testid="messages">
           {messages.map((message) => (
             <li key={`${message.partition}-${message.offset}`} className="ops-card">
-              <MessageCard message={message} />
+              <MessageCard message={message} isOpen={messages.length === 1} />
             </li>
           ))}
         </ol>
+      )}
+      {isNewest && messages.length > 0 && (
+        <p className="hint">These are the newest. To see older ones, begin at an offset or at a moment.</p>
       )}
       {next !== null && (
         <button
@@ -109,25 +128,42 @@ function MessageList({ messages: { messages, next }, isAsking }: { messages: Mes
   );
 }
 
-function MessageCard({ message }: { message: Message }) {
+function noneText(scanned: number, isNewest: boolean, isMore: boolean): string {
+  if (isMore) return "No message on this page is like this. There are more pages.";
+  if (scanned === 0) return isNewest ? "There is no message here yet." : "There is no message from there on.";
+  return isNewest
+    ? `None of the newest ${count(scanned)} is like this. To look further back, begin at an offset or at a moment.`
+    : "No message from there on is like this.";
+}
+
+function MessageCard({ message, isOpen }: { message: Message; isOpen: boolean }) {
   const { partition, offset, timestamp, key, headers, value, hex, schemaId, problem } = message;
-  const headersCount = Object.keys(headers).length;
   return (
     <article aria-label={`Partition ${partition}, offset ${offset}`}>
       <p className="ops-message-head">
         <b>
           {partition} / {offset}
         </b>
-        <Moment iso={timestamp} />
+        {timestamp === null ? <span className="ops-unknown">no time</span> : <Moment iso={timestamp} />}
         <span>{key === null ? "no key" : <code>{key}</code>}</span>
       </p>
-      <Payload value={value} hex={hex} schemaId={schemaId} problem={problem} />
-      {headersCount > 0 && (
-        <details>
-          <summary>{plural(headersCount, "header")}</summary>
+      <details open={isOpen}>
+        <summary className={problem === null ? "ops-preview" : "ops-preview ops-fault"}>
+          {preview(message)}
+        </summary>
+        <div className="ops-stack">
+          {/* What is wrong with it is said above. */}
+          <Payload value={value} hex={hex} schemaId={schemaId} problem={null} />
           <Headers headers={headers} />
-        </details>
-      )}
+        </div>
+      </details>
     </article>
   );
+}
+
+/** What a message says, in a line that may be cut off. */
+function preview({ value, hex, problem }: Message): string {
+  if (problem !== null) return problem;
+  if (value !== null && value !== undefined) return JSON.stringify(value).slice(0, PREVIEW_CHARS_MAX);
+  return hex === null ? "No value: a tombstone." : hex.slice(0, PREVIEW_CHARS_MAX);
 }

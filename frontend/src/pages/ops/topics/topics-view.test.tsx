@@ -65,10 +65,40 @@ test("a message that cannot be decoded is shown by its bytes, with why", async (
   expect(screen.getByText("first byte is 7")).toBeDefined();
 });
 
+test("several messages are a line each, and open", async () => {
+  const odd = { value: null, hex: "07", problem: "first byte is 7", timestamp: null };
+  const tombstone = { value: null, headers: {} };
+  service.always(
+    MESSAGES,
+    page([
+      messageFixture(),
+      messageFixture({ offset: 8, ...odd }),
+      messageFixture({ offset: 9, ...tombstone }),
+    ]),
+  );
+  renderOps(<TopicsView />, "/ops?view=topics&topic=decisions");
+  const messages = await waitFor(() => screen.getAllByRole("article"));
+  expect(messages.map((message) => message.querySelector("summary")?.textContent)).toEqual([
+    '{"sku":"DEMO","outcome":"ACCEPTED"}',
+    "first byte is 7",
+    "No value: a tombstone.",
+  ]);
+  expect(messages.map((message) => message.querySelector("details")?.open)).toEqual([false, false, false]);
+  expect(messages[1]?.textContent).toContain("no time");
+  expect(screen.getByText(/To see older ones/)).toBeDefined();
+});
+
+test("an empty topic says so", async () => {
+  service.always(MESSAGES, accepted({ topic: "decisions", messages: [], scanned: 0, next: null }));
+  renderOps(<TopicsView />, "/ops?view=topics&topic=decisions");
+  await screen.findByText("There is no message here yet.");
+  expect(screen.queryByText(/To see older ones/)).toBeNull();
+});
+
 test("what is searched for is in the address, and in the question", async () => {
   service.always(MESSAGES, page([]));
   renderOps(<TopicsView />, "/ops?view=topics&topic=decisions&after=0:4");
-  await screen.findByText("No message is like this.");
+  await screen.findByText("No message from there on is like this.");
   await user.selectOptions(screen.getByLabelText("From"), "offset");
   await user.type(screen.getByLabelText("Offset"), "12");
   await user.type(screen.getByLabelText("SKU"), "DEMO");
@@ -111,7 +141,7 @@ test("a refusal is told, and one can ask again", async () => {
   renderOps(<TopicsView />, "/ops?view=topics&topic=decisions&header=x");
   await waitFor(() => expect(screen.getByRole("alert").textContent).toContain("header is not name=value"));
   await user.click(screen.getByRole("button", { name: "Read" }));
-  await screen.findByText("No message is like this.");
+  await screen.findByText(/^None of the newest 40 is like this\. To look further back/);
 });
 
 test("a place in the log goes into the address and comes out of it", () => {

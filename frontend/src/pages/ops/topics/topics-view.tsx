@@ -83,7 +83,8 @@ const COLUMNS: Column<TopicDescription>[] = [
   },
   {
     id: "records",
-    title: "Records",
+    // Those of a compacted topic have holes.
+    title: "Records, at most",
     cell: ({ records }) => count(records),
     sortBy: ({ records }) => records,
     isNumeric: true,
