@@ -275,7 +275,7 @@ async fn add_tools(
     let judged = (config.window, config.settled);
     let sampler = Sampler::new(ledger.clone(), Some(store.clone()), operations.orders().clone(), judged)?;
     let window = config.window;
-    let (watcher, consumers) = Watcher::new(config, sampler, ledger.clone());
+    let (watcher, consumers) = Watcher::new(config, sampler, operations.clone());
     let stop = built.stop.clone();
     built.tasks.spawn(async move {
         watcher.run(stop).await;

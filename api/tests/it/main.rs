@@ -95,7 +95,7 @@ async fn tools(ledger: &Ledger, store: &Store) -> Tools {
     let judged = (window, Duration::from_secs(1));
     let sampler = Sampler::new(ledger.clone(), Some(store.clone()), operations.orders().clone(), judged);
     let config = WatcherConfig { every: Duration::from_millis(300), ..WatcherConfig::default() };
-    let (watcher, consumers) = Watcher::new(config, sampler.expect("a client"), ledger.clone());
+    let (watcher, consumers) = Watcher::new(config, sampler.expect("a client"), operations.clone());
     tokio::spawn(watcher.run(CancellationToken::new()));
     let pulse = Pulse::start(ledger).await.expect("a view");
     let trial: Trial = Arc::new(|_| Outcome::Reject(Rejection::new("stand_in", "no consumer runs here")));

@@ -19,7 +19,7 @@ async fn top_shows_one_frame_without_a_terminal_and_refuses_to_go_on() {
     shop.sale(&api, "TOP", 7, 60_000).await;
     wait_until(PATIENCE, "the sale and a consumer in the frame", async || {
         let frame = text(&shop.tool(&["top", "--url", &api.url, "--once"]));
-        let is_whole = frame.contains("TOP ") && frame.contains("7 of 7") && frame.contains("processor-status");
+        let is_whole = frame.contains("TOP ") && frame.contains("7 of 7") && frame.contains(".flashsale-proc");
         if is_whole { Ok(()) } else { Err(frame) }
     })
     .await;

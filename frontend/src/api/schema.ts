@@ -2507,7 +2507,7 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
-            /** @description The body is larger than 16 KiB. */
+            /** @description The body is larger than 16 KiB, or for operators than 256 KiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -2653,7 +2653,7 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
-            /** @description The body is larger than 16 KiB. */
+            /** @description The body is larger than 16 KiB, or for operators than 256 KiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -2799,7 +2799,7 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
-            /** @description The body is larger than 16 KiB. */
+            /** @description The body is larger than 16 KiB, or for operators than 256 KiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3001,7 +3001,7 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
-            /** @description The body is larger than 16 KiB. */
+            /** @description The body is larger than 16 KiB, or for operators than 256 KiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3132,7 +3132,7 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
-            /** @description The body is larger than 16 KiB. */
+            /** @description The body is larger than 16 KiB, or for operators than 256 KiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3212,6 +3212,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Success_LetterDetails"];
+                };
+            };
+            /** @description The path is not UTF-8 */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
                 };
             };
             /** @description `X-Admin-Key` is missing or wrong. */
@@ -3481,7 +3490,7 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
-            /** @description The body is larger than 16 KiB. */
+            /** @description The body is larger than 16 KiB, or for operators than 256 KiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3940,7 +3949,7 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
-            /** @description The body is larger than 16 KiB. */
+            /** @description The body is larger than 16 KiB, or for operators than 256 KiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4156,7 +4165,7 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
-            /** @description The body is larger than 16 KiB. */
+            /** @description The body is larger than 16 KiB, or for operators than 256 KiB. */
             413: {
                 headers: {
                     [name: string]: unknown;

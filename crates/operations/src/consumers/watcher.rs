@@ -6,7 +6,6 @@ use std::{
 };
 
 use flashsale_core::Micros;
-use flashsale_ledger::Ledger;
 use flashsale_schemas::events::{ConsumerPositions, PartitionPosition};
 use tokio::{
     sync::watch,
@@ -15,7 +14,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Consumer, Sampler};
-use crate::metrics;
+use crate::{Operations, metrics};
+
+/// Looks that may fail before that is worth a warning: brokers that just started know no groups yet.
+const FAILURES_QUIET: u32 = 3;
 
 /// How consumers are watched.
 #[derive(Debug, Clone)]
@@ -58,15 +60,15 @@ pub struct Consumers {
 pub struct Watcher {
     config: Config,
     sampler: Sampler,
-    ledger: Ledger,
+    operations: Operations,
     seen: watch::Sender<Arc<Consumers>>,
 }
 
 impl Watcher {
     /// A watcher, and what it sees.
-    pub fn new(config: Config, sampler: Sampler, ledger: Ledger) -> (Self, watch::Receiver<Arc<Consumers>>) {
+    pub fn new(config: Config, sampler: Sampler, operations: Operations) -> (Self, watch::Receiver<Arc<Consumers>>) {
         let (seen, receiver) = watch::channel(Arc::default());
-        (Self { config, sampler, ledger, seen }, receiver)
+        (Self { config, sampler, operations, seen }, receiver)
     }
 
     /// Looks until `shutdown`.
@@ -74,6 +76,7 @@ impl Watcher {
         let mut ticks = interval(self.config.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut noted = Noted { at: None, positions: Vec::new() };
+        let mut failures = 0_u32;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -87,12 +90,17 @@ impl Watcher {
                 Ok(consumers) => {
                     let at = Micros::from_utc(SystemTime::now().into());
                     consumers.iter().filter(|consumer| consumer.ours).for_each(metrics::consumer);
-                    self.note(&consumers, at, &mut noted).await;
-                    self.seen.send_replace(Arc::new(Consumers { at: Some(at), consumers, problem: None }));
+                    let seen = Arc::new(Consumers { at: Some(at), consumers, problem: None });
+                    self.seen.send_replace(seen.clone());
+                    self.note(&seen.consumers, at, &mut noted).await;
+                    failures = 0;
                 }
                 Err(error) => {
                     let problem = Some(crate::chain(&error));
-                    tracing::warn!(problem, "consumers cannot be seen");
+                    failures += 1;
+                    if failures >= FAILURES_QUIET {
+                        tracing::warn!(problem, failures, "consumers cannot be seen");
+                    }
                     self.seen.send_modify(|seen| {
                         seen.consumers.iter().filter(|consumer| consumer.ours).for_each(metrics::unknown);
                         Arc::make_mut(seen).problem = problem;
@@ -104,17 +112,20 @@ impl Watcher {
 
     /// Writes to the log how far our consumers are, when they moved and not too often.
     async fn note(&self, consumers: &[Consumer], at: Micros, noted: &mut Noted) {
-        let is_soon = noted.at.is_some_and(|noted: Instant| noted.elapsed() < self.config.note_every);
+        if noted.at.is_some_and(|noted: Instant| noted.elapsed() < self.config.note_every) {
+            return;
+        }
+        // For the metric; the next count makes up for one that fails.
+        if let Err(error) = self.operations.letters_open().await {
+            tracing::debug!(%error, "open letters not counted");
+        }
         let positions: Vec<ConsumerPositions> =
             consumers.iter().filter(|consumer| consumer.ours).map(|consumer| positions(consumer, at)).collect();
         let moved = |one: &&ConsumerPositions| {
             noted.positions.iter().all(|old| old.consumer != one.consumer || old.partitions != one.partitions)
         };
-        if is_soon || !positions.iter().any(|one| moved(&one)) {
-            return;
-        }
         for one in positions.iter().filter(moved) {
-            if let Err(error) = self.ledger.publish_positions(one).await {
+            if let Err(error) = self.operations.ledger().publish_positions(one).await {
                 // The next note makes up for it.
                 tracing::debug!(%error, "positions not noted");
                 return;

@@ -174,7 +174,7 @@ async fn how_far_a_consumer_had_come_is_noted_and_told_for_that_time() {
     let sampler = Watch::over(&desk, &desk.sink(), Some(desk.store.clone())).sampler;
     let every = Duration::from_millis(100);
     let config = WatcherConfig { every, note_every: Duration::ZERO, ..WatcherConfig::default() };
-    let (watcher, seen) = Watcher::new(config, sampler, desk.ledger.clone());
+    let (watcher, seen) = Watcher::new(config, sampler, desk.operations.clone());
     let stop = CancellationToken::new();
     let watching = tokio::spawn(watcher.run(stop.clone()));
     // When the watcher saw the sink stand there.

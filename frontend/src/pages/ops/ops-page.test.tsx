@@ -88,6 +88,7 @@ test("the key can be forgotten", async () => {
   await open();
   await user.click(screen.getByRole("button", { name: "Forget the key" }));
   expect(screen.getByLabelText<HTMLInputElement>("Your name").value).toBe("");
+  expect(document.activeElement).toBe(screen.getByLabelText("Your name"));
   expect(sessionStorage.length).toBe(0);
   const asked = service.seen.length;
   await act(() => new Promise((done) => setTimeout(done, 50)));

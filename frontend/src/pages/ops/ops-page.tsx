@@ -16,8 +16,10 @@ export function OpsPage() {
     if (shown.current === access) return;
     shown.current = access;
     // What had the focus is gone.
-    const target = access === undefined ? "input[name=key]" : "main h1";
-    page.current?.querySelector<HTMLElement>(target)?.focus();
+    const inputs = page.current?.querySelectorAll<HTMLInputElement>("main input") ?? [];
+    const title = page.current?.querySelector<HTMLElement>("main h1");
+    const target = access === undefined ? [...inputs].find(({ value }) => value === "") : title;
+    target?.focus();
   }, [access]);
 
   return (

@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useState } from "react";
-import type { Answer } from "../../../api/client";
+import { type Answer, isRecord } from "../../../api/client";
 import { problemOf } from "../../../api/ops-client";
 import { readMessages, readNextMessages } from "../../../api/ops-topics";
 import type { Message, Messages } from "../../../api/ops-types";
@@ -161,9 +161,18 @@ function MessageCard({ message, isOpen }: { message: Message; isOpen: boolean })
   );
 }
 
+/** What one looks for comes first, as the end may be cut off. */
+function telling(value: unknown): unknown {
+  if (!isRecord(value)) return value;
+  const first = ["outcome", "sku", "user_id"].filter((name) => name in value);
+  return { ...Object.fromEntries(first.map((name) => [name, value[name]])), ...value };
+}
+
 /** What a message says, in a line that may be cut off. */
 function preview({ value, hex, problem }: Message): string {
   if (problem !== null) return problem;
-  if (value !== null && value !== undefined) return JSON.stringify(value).slice(0, PREVIEW_CHARS_MAX);
+  if (value !== null && value !== undefined) {
+    return JSON.stringify(telling(value)).slice(0, PREVIEW_CHARS_MAX);
+  }
   return hex === null ? "No value: a tombstone." : hex.slice(0, PREVIEW_CHARS_MAX);
 }

@@ -79,7 +79,7 @@ test("several messages are a line each, and open", async () => {
   renderOps(<TopicsView />, "/ops?view=topics&topic=decisions");
   const messages = await waitFor(() => screen.getAllByRole("article"));
   expect(messages.map((message) => message.querySelector("summary")?.textContent)).toEqual([
-    '{"sku":"DEMO","outcome":"ACCEPTED"}',
+    '{"outcome":"ACCEPTED","sku":"DEMO"}',
     "first byte is 7",
     "No value: a tombstone.",
   ]);
