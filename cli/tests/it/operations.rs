@@ -204,7 +204,7 @@ async fn f_24_a_reset_waits_for_the_sink_to_leave_and_what_is_read_again_changes
     assert_eq!(proof["verified"], true, "{proof}");
     for (consumer, to) in [("nobody", "earliest"), (group.as_str(), "group=nobody")] {
         let (code, _, complaint) = shop.run(&["ops", "reset", consumer, "--to", to, "--yes"]);
-        assert!(code == 69 && complaint.contains("error:"), "{code} {complaint}");
+        assert!([1, 69].contains(&code) && complaint.contains("error:"), "{code} {complaint}");
     }
     drop(sink);
 }
