@@ -27,9 +27,9 @@ pub(crate) enum Error {
     /// An operator's request failed.
     #[error("operations")]
     Operations(#[source] flashsale_operations::Error),
-    /// A comparison of the stores came to no end.
-    #[error("reconciliation")]
-    Reconcile(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What an operator ordered came to no end.
+    #[error("an order of an operator")]
+    Order(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The stores disagree; the reconciler or a repetition puts that right.
     #[error("{0}")]
     HalfDone(&'static str),
@@ -48,9 +48,9 @@ impl From<flashsale_operations::Error> for Error {
     fn from(error: flashsale_operations::Error) -> Self {
         use flashsale_operations::Error::{NotFound, Refused, Running};
         match error {
-            NotFound(message) => ApiError::not_found(message).into(),
-            Running(message) => ApiError::new(StatusCode::CONFLICT, "CONSUMER_RUNNING", message).into(),
-            Refused(message) => ApiError::new(StatusCode::CONFLICT, "REFUSED", message).into(),
+            NotFound(message) => ApiError::not_found(sentence(&message)).into(),
+            Running(message) => ApiError::new(StatusCode::CONFLICT, "CONSUMER_RUNNING", sentence(&message)).into(),
+            Refused(message) => ApiError::new(StatusCode::CONFLICT, "REFUSED", sentence(&message)).into(),
             error => Self::Operations(error),
         }
     }
@@ -66,6 +66,13 @@ impl IntoResponse for Error {
         }
         ApiError::unavailable(RETRY_AFTER_SECONDS).into_response()
     }
+}
+
+/// What was made for the end of a line, as a sentence of its own.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).chain(['.']).collect()
 }
 
 /// An error with all its causes, for the log.

@@ -220,17 +220,19 @@ impl Service {
 
     /// Consumes until `shutdown`; a consumer that ends by itself is started again.
     async fn consume(&self, flusher: &Flusher, shutdown: &CancellationToken) -> Result<(), Error> {
-        let orders = self.ledger.orders(&self.ledger.group(PROCESSOR_STATUS)).await?;
         let mut wait = RESTART_MIN;
+        let mut orders = None;
         loop {
             let began = Instant::now();
-            match self.consume_once(flusher, &orders, shutdown).await {
-                Err(Error::Streaming(error @ flashsale_streaming::Error::Stopped(_))) if !shutdown.is_cancelled() => {
-                    tracing::warn!(%error, "the status consumer starts again in {wait:?}");
-                }
+            match self.consume_once(flusher, &mut orders, shutdown).await {
+                ended if shutdown.is_cancelled() => return ended,
                 // Held by an order.
-                Ok(()) if !shutdown.is_cancelled() => continue,
-                ended => return ended,
+                Ok(()) => continue,
+                Err(Error::Streaming(error)) if error.is_final() => return Err(Error::Streaming(error)),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "the status consumer starts again in {wait:?}");
+                }
             }
             if began.elapsed() >= RESTART_MAX {
                 wait = RESTART_MIN;
@@ -245,9 +247,13 @@ impl Service {
     async fn consume_once(
         &self,
         flusher: &Flusher,
-        orders: &Orders,
+        orders: &mut Option<Orders>,
         shutdown: &CancellationToken,
     ) -> Result<(), Error> {
+        let orders = match orders {
+            Some(orders) => orders,
+            none => none.insert(self.ledger.orders(&self.ledger.group(PROCESSOR_STATUS)).await?),
+        };
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = async { orders.known().await; orders.let_go().await } => {}

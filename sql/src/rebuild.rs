@@ -91,6 +91,28 @@ impl Held {
             .map_err(Error::at("writing counts anew"))
     }
 
+    /// Notes refusals that are counted now although they are dead letters, by where they stand: sent again, they count
+    /// nothing more.
+    pub async fn note_counted(&mut self, origins: &[String]) -> Result<(), Error> {
+        sqlx::query(include_str!("../queries/redriven_insert.sql"))
+            .bind(origins)
+            .execute(&mut *self.transaction)
+            .await
+            .map(drop)
+            .map_err(Error::at("noting what is counted"))
+    }
+
+    /// Notes that everything before the offsets of `consumer` is counted now, also what it was made to leave out.
+    pub async fn all_counted(&mut self, consumer: &str, topic: &str) -> Result<(), Error> {
+        sqlx::query(include_str!("../queries/offsets_counted.sql"))
+            .bind(consumer)
+            .bind(topic)
+            .execute(&mut *self.transaction)
+            .await
+            .map(drop)
+            .map_err(Error::at("noting what is counted"))
+    }
+
     /// Makes it so.
     pub async fn commit(self) -> Result<(), Error> {
         self.transaction.commit().await.map_err(Error::at("committing a rebuild"))

@@ -167,6 +167,7 @@ async fn noted(service: &Service, action: OperatorAction, sku: &Sku, actor: &Act
 /// A start in the past is allowed: the sale is active at once. An existing SKU is never overwritten.
 #[utoipa::path(
     post, path = "/api/v1/products", operation_id = "createProduct", tag = "admin", security(("adminKey" = [])),
+    params(("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts")),
     request_body = NewProductBody,
     responses(
         (status = 201, description = "It is set up", body = Success<CreatedProduct>),
@@ -238,7 +239,10 @@ pub(crate) async fn read(
 /// Changes a product whose sale has not begun.
 #[utoipa::path(
     put, path = "/api/v1/products/{sku}", operation_id = "updateProduct", tag = "admin", security(("adminKey" = [])),
-    params(("sku" = String, Path, description = "Which", example = "DEMO")),
+    params(
+        ("sku" = String, Path, description = "Which", example = "DEMO"),
+        ("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts"),
+    ),
     request_body = ProductPatchBody,
     responses(
         (status = 200, description = "It is changed, or its sale has begun (`SALE_NOT_MODIFIABLE`)", body = ProductAnswer),
@@ -270,7 +274,10 @@ async fn set_paused(service: &Service, sku: &Sku, actor: &Actor, paused: bool) -
 #[utoipa::path(
     post, path = "/api/v1/products/{sku}/pause", operation_id = "pauseSale", tag = "admin",
     security(("adminKey" = [])),
-    params(("sku" = String, Path, description = "Which", example = "DEMO")),
+    params(
+        ("sku" = String, Path, description = "Which", example = "DEMO"),
+        ("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts"),
+    ),
     responses(
         (status = 200, description = "It is stopped, or has ended (`SALE_NOT_MODIFIABLE`)", body = ProductAnswer),
         (status = 400, description = "The SKU is not one", body = Failure),
@@ -291,7 +298,10 @@ pub(crate) async fn pause(
 #[utoipa::path(
     post, path = "/api/v1/products/{sku}/resume", operation_id = "resumeSale", tag = "admin",
     security(("adminKey" = [])),
-    params(("sku" = String, Path, description = "Which", example = "DEMO")),
+    params(
+        ("sku" = String, Path, description = "Which", example = "DEMO"),
+        ("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts"),
+    ),
     responses(
         (status = 200, description = "It goes on, or has ended (`SALE_NOT_MODIFIABLE`)", body = ProductAnswer),
         (status = 400, description = "The SKU is not one", body = Failure),
@@ -312,7 +322,10 @@ pub(crate) async fn resume(
 #[utoipa::path(
     delete, path = "/api/v1/products/{sku}", operation_id = "deleteProduct", tag = "admin",
     security(("adminKey" = [])),
-    params(("sku" = String, Path, description = "Which", example = "DEMO")),
+    params(
+        ("sku" = String, Path, description = "Which", example = "DEMO"),
+        ("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts"),
+    ),
     responses(
         (status = 200, description = "It is gone", body = Success<DeletedProduct>),
         (status = 400, description = "The SKU is not one", body = Failure),

@@ -295,3 +295,39 @@ async fn f_20_f_25_poison_stays_and_a_refusal_that_is_sent_again_twice_counts_on
     let actions: BTreeSet<&str> = acts.as_array().unwrap().iter().filter_map(|act| act["action"].as_str()).collect();
     assert_eq!(actions, BTreeSet::from(["DISCARD", "REDRIVE"]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_25_a_refusal_that_a_rebuild_counted_counts_nothing_more_when_it_is_sent_again() {
+    let shop = Installation::new().await;
+    let _sink = shop.start(&["sink", "postgres"]).await;
+    let (sale, record) = refusal(&shop).await;
+    let topic = shop.ledger.topic(Topic::PurchaseDecisions);
+    let write = async || {
+        let (key, payload) = (record.key.as_deref().unwrap(), record.payload.as_deref());
+        shop.ledger.producer().deliver(topic, key, payload, &[]).await.unwrap();
+        shop.until_done().await;
+    };
+    let agrees = || {
+        let plan = shop.printed(&["rebuild", "postgres", "--dry-run", "--json"]);
+        plan["sales"].as_array().unwrap().iter().all(|sale| sale["counts_differ"] == false)
+    };
+    shop.psql("ALTER TABLE decision_counts ADD CONSTRAINT none CHECK (outcome <> 'SOLD_OUT')");
+    write().await;
+    write().await;
+    shop.psql("ALTER TABLE decision_counts DROP CONSTRAINT none");
+    let ids = shop.printed(&["ops", "dlq", "list", "--json"])["letters"].clone();
+    let ids: Vec<&str> = ids.as_array().unwrap().iter().filter_map(|letter| letter["id"].as_str()).collect();
+    assert_eq!(ids.len(), 2, "{ids:?}");
+
+    // One is sent again before the rebuild, the other after it.
+    assert_eq!(shop.printed(&["ops", "dlq", "redrive", "--id", ids[0], "--yes", "--json"])["sent"], 1);
+    shop.until_done().await;
+    assert_eq!(shop.counted(&sale, Answer::SoldOut).await, 1);
+    shop.printed(&["rebuild", "postgres", "--json"]);
+    assert_eq!(shop.counted(&sale, Answer::SoldOut).await, 2, "both are in the log, and nothing stands against them");
+    let plan = shop.printed(&["ops", "dlq", "redrive", "--all", "--yes", "--json"]);
+    assert_eq!((&plan["sent"], &plan["wouldBeDuplicate"]), (&1.into(), &1.into()), "{plan}");
+    shop.until_done().await;
+    assert_eq!(shop.counted(&sale, Answer::SoldOut).await, 2);
+    assert!(agrees());
+}

@@ -36,7 +36,7 @@ impl Orders {
         let mut hold = self.hold.clone();
         tokio::select! {
             ended = &mut reading => return ended,
-            _ = hold.wait_for(Hold::is_whole) => stop.cancel(),
+            Ok(_) = hold.wait_for(Hold::is_whole) => stop.cancel(),
         }
         reading.await
     }

@@ -61,8 +61,11 @@ impl Ledger {
     }
 }
 
-/// Waits for a schema that is asked for, on a thread where that holds nobody up.
-pub(crate) fn decode<T: Event>(decoder: &Decoder<T>, payload: &[u8]) -> Result<T, DecodeError> {
+/// Decodes, and waits for a schema that is asked for, on a thread where that holds nobody up.
+///
+/// # Errors
+/// When the bytes are no record of `T`'s topic, or its schema did not come.
+pub fn decode<T: Event>(decoder: &Decoder<T>, payload: &[u8]) -> Result<T, DecodeError> {
     for _ in 0..SCHEMA_LOOKS {
         match decoder.decode(payload) {
             Err(error) if !error.is_data_error() => std::thread::sleep(SCHEMA_PAUSE),

@@ -180,7 +180,9 @@ impl Operations {
             Ok(act) => each(act),
             Err(error) => tracing::warn!(%error, "an act that cannot be read"),
         };
+        // Who asked may go away.
         let stop = CancellationToken::new();
+        let _guard = stop.clone().drop_guard();
         self.ledger.pass(decoder, ScanFrom::Beginning, |_| true, &stop, |_| (), take).await?;
         Ok(())
     }

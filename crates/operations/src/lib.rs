@@ -16,10 +16,13 @@ mod pulse;
 mod reset;
 mod topics;
 
+use std::sync::Arc;
+
 use flashsale_ledger::Ledger;
 use flashsale_sql::Store;
 
 use letters::LetterBook;
+use tokio::sync::Mutex;
 
 pub use acts::{Act, Actor, InvalidActor, record};
 pub use consumers::{
@@ -88,6 +91,8 @@ pub struct Operations {
     store: Option<Store>,
     orders: OrderBook,
     letters: LetterBook,
+    /// Held while an order is made of the one that stands.
+    steering: Arc<Mutex<()>>,
 }
 
 impl Operations {
@@ -97,7 +102,7 @@ impl Operations {
     /// When a client cannot be made, or a schema is not to be had.
     pub async fn open(ledger: Ledger, store: Option<Store>) -> Result<Self, Error> {
         let (orders, letters) = (OrderBook::open(&ledger).await?, LetterBook::open(&ledger).await?);
-        Ok(Self { ledger, store, orders, letters })
+        Ok(Self { ledger, store, orders, letters, steering: Arc::default() })
     }
 
     /// The orders that stand.

@@ -205,18 +205,21 @@ impl Operations {
             }
             None => whole,
         };
+        // Who asked may go away.
+        let stop = CancellationToken::new();
+        let _guard = stop.clone().drop_guard();
         let looking = tokio::task::spawn_blocking(move || match forwards {
-            Some(_) => looker.forwards(&ranges),
-            None => looker.backwards(&ranges),
+            Some(_) => looker.forwards(&ranges, &stop),
+            None => looker.backwards(&ranges, &stop),
         });
         Ok(looking.await.map_err(|error| Error::Interrupted(error.to_string()))??)
     }
 }
 
 impl Looker {
-    fn forwards(&self, ranges: &ScanRanges) -> Result<Messages, flashsale_streaming::Error> {
+    fn forwards(&self, ranges: &ScanRanges, stop: &CancellationToken) -> Result<Messages, flashsale_streaming::Error> {
         let (mut messages, mut scanned) = (Vec::new(), 0);
-        let reached = scan(&self.config, &self.topic, ranges, &CancellationToken::new(), &mut |_| (), &mut |record| {
+        let reached = scan(&self.config, &self.topic, ranges, stop, &mut |_| (), &mut |record| {
             scanned += 1;
             let message = message(&record.to_record(&self.topic), self.decoder.as_ref());
             if self.filter.takes(&message) {
@@ -233,7 +236,7 @@ impl Looker {
         Ok(Messages { topic: self.topic.to_string(), messages, scanned, next })
     }
 
-    fn backwards(&self, whole: &ScanRanges) -> Result<Messages, flashsale_streaming::Error> {
+    fn backwards(&self, whole: &ScanRanges, stop: &CancellationToken) -> Result<Messages, flashsale_streaming::Error> {
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
         let mut step = if self.filter.takes_all() { limit } else { BACKWARDS_MIN.max(limit) };
         let mut left = whole.clone();
@@ -255,7 +258,7 @@ impl Looker {
             if newest.is_empty() {
                 break;
             }
-            scan(&self.config, &self.topic, &newest, &CancellationToken::new(), &mut |_| (), &mut |record| {
+            scan(&self.config, &self.topic, &newest, stop, &mut |_| (), &mut |record| {
                 scanned += 1;
                 let first = oldest.entry(record.partition).or_insert(record.timestamp_ms);
                 *first = (*first).min(record.timestamp_ms);

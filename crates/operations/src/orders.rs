@@ -7,7 +7,7 @@ use std::{
 };
 
 use flashsale_core::Micros;
-use flashsale_ledger::{Ledger, PROCESSOR_STATUS, SINK_POSTGRES, hold_of};
+use flashsale_ledger::{Ledger, PROCESSOR_STATUS, SINK_POSTGRES, decode, hold_of};
 use flashsale_schemas::{
     Topic,
     events::{ConsumerControl, ControlAction, OperatorAction},
@@ -50,7 +50,7 @@ impl OrderBook {
         let into = book.clone();
         let view = View::start(ledger.streaming(), config, move |record| {
             let _guard = runtime.enter();
-            let order = record.payload.as_deref().map(|payload| decoder.decode(payload)).transpose();
+            let order = record.payload.as_deref().map(|payload| decode(&decoder, payload)).transpose();
             match (order, record.key.as_deref().map(String::from_utf8_lossy)) {
                 (Ok(Some(order)), _) => drop(lock(&into).insert(order.consumer.clone(), order)),
                 (Ok(None), Some(key)) => drop(lock(&into).remove(&*key)),
@@ -138,6 +138,7 @@ impl Operations {
             return Err(Error::Refused(format!("{consumer} reads no partition {number}")));
         }
         self.orders.known().await?;
+        let _turn = self.steering.lock().await;
         let (_, standing) = self.orders.standing(consumer);
         let hold = match action {
             OperatorAction::Pause => more(&standing, partitions, &numbers),
@@ -160,7 +161,9 @@ impl Operations {
         let detail = json!({ "partitions": partitions, "standing": shown(&order) });
         self.record(action, consumer, actor, Some(detail)).await?;
         if !self.orders.seen(&order).await {
-            tracing::warn!(consumer, "the order is in the log, but was not seen there");
+            return Err(Error::Refused(format!(
+                "the order is in the log, but another one to {consumer} may stand; look with `flashsale ops consumers`"
+            )));
         }
         Ok(shown(&order))
     }

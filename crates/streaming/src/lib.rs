@@ -44,7 +44,7 @@ pub use metrics::{describe as describe_metrics, tell_held};
 pub use pipeline::{Pipeline, PipelineConfig};
 pub use producer::{Delivery, NotDelivered, Producer, ProducerConfig};
 pub use record::{Header, Partition, Position, Record};
-pub use redrive::{RedriveError, redrive, redriven_from};
+pub use redrive::{RedriveError, origin_of, redrive, redriven_from};
 pub use scan::{
     From as ScanFrom, Offsets as ScanOffsets, Progress as ScanProgress, Ranges as ScanRanges, Scanned,
     Until as ScanUntil, partitions, read_all, resolve, scan,
@@ -84,4 +84,11 @@ pub enum Error {
     /// The source ended although nobody asked it to.
     #[error("the consumer stopped: {0}")]
     Stopped(String),
+}
+
+impl Error {
+    /// Whether trying again would end the same way.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::InvalidConfig(_))
+    }
 }

@@ -12,6 +12,15 @@ pub(crate) const REDRIVEN_AT: &str = "dlq.redriven_at_ms";
 /// Header of a letter: the topic that the record was read from.
 const TOPIC: &str = "dlq.topic";
 
+/// Where the record of a letter stood first; letters of earlier versions say only where it stood last.
+pub fn origin_of(letter: &Record) -> Option<String> {
+    let last = || {
+        let (topic, partition) = (header(letter, TOPIC)?, header(letter, "dlq.partition")?);
+        Some(format!("{topic}[{partition}]@{}", header(letter, "dlq.offset")?))
+    };
+    header(letter, ORIGIN).or_else(last)
+}
+
 /// Of a record that was a dead letter and sent again: where it stood first.
 pub fn redriven_from(record: &Record) -> Option<String> {
     if record.headers.is_empty() {
@@ -53,8 +62,9 @@ fn topic_of(letter: &Record) -> Option<&str> {
 
 fn headers(letter: &Record) -> Vec<Header> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    let known = letter.headers.iter().filter(|(name, _)| name != REDRIVEN_AT).cloned();
-    known.chain([(REDRIVEN_AT.to_owned(), now.to_string().into_bytes())]).collect()
+    let known = letter.headers.iter().filter(|(name, _)| name != REDRIVEN_AT && name != ORIGIN).cloned();
+    let origin = origin_of(letter).map(|origin| (ORIGIN.to_owned(), origin.into_bytes()));
+    known.chain(origin).chain([(REDRIVEN_AT.to_owned(), now.to_string().into_bytes())]).collect()
 }
 
 #[cfg(test)]

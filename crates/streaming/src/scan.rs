@@ -151,6 +151,10 @@ pub fn scan(
         if stop.is_cancelled() {
             return Err(Error::Stopped("the scan was asked to stop".into()));
         }
+        // Also while partitions that are done go on yielding what comes now.
+        if heard.elapsed() > SILENCE_MAX {
+            return Err(Error::Stopped(format!("no record of {topic} came within {SILENCE_MAX:?}")));
+        }
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 let (partition, offset) = (message.partition(), message.offset());
@@ -177,10 +181,11 @@ pub fn scan(
                     reached.insert(partition, end);
                 }
             }
-            Some(Err(error)) => tracing::warn!(%error, topic, "scan"),
-            None if heard.elapsed() > SILENCE_MAX => {
-                return Err(Error::Stopped(format!("no record of {topic} came within {SILENCE_MAX:?}")));
+            Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => {
+                let reason = "records expired while they were about to be read; begin again".into();
+                return Err(Error::Topic { topic: topic.to_owned(), reason });
             }
+            Some(Err(error)) => tracing::warn!(%error, topic, "scan"),
             None => {}
         }
     }
@@ -214,7 +219,8 @@ fn reader(config: &Config) -> Result<Client, Error> {
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("enable.partition.eof", "true")
-        .set("auto.offset.reset", "earliest")
+        // Nothing may be passed over in silence.
+        .set("auto.offset.reset", "error")
         .set("fetch.wait.max.ms", "10")
         .set("fetch.message.max.bytes", "4194304")
         .set("queued.max.messages.kbytes", "32768");

@@ -3873,7 +3873,10 @@ export interface operations {
     createProduct: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Who acts, for the list of acts */
+                "X-Operator"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4092,7 +4095,10 @@ export interface operations {
     updateProduct: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Who acts, for the list of acts */
+                "X-Operator"?: string | null;
+            };
             path: {
                 /**
                  * @description Which
@@ -4226,7 +4232,10 @@ export interface operations {
     deleteProduct: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Who acts, for the list of acts */
+                "X-Operator"?: string | null;
+            };
             path: {
                 /**
                  * @description Which
@@ -4317,7 +4326,10 @@ export interface operations {
     pauseSale: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Who acts, for the list of acts */
+                "X-Operator"?: string | null;
+            };
             path: {
                 /**
                  * @description Which
@@ -4399,7 +4411,10 @@ export interface operations {
     resumeSale: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Who acts, for the list of acts */
+                "X-Operator"?: string | null;
+            };
             path: {
                 /**
                  * @description Which

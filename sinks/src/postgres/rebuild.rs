@@ -12,7 +12,7 @@ use flashsale_core::{Micros, SaleId, Sku, UserId, invariants::Sold};
 use flashsale_ledger::{Ledger, SINK_POSTGRES};
 use flashsale_schemas::{Topic, events::PurchaseDecision};
 use flashsale_sql::{Answer, Count, Decided, Held, Store};
-use flashsale_streaming::{ScanFrom, ScanProgress};
+use flashsale_streaming::{Record, ScanFrom, ScanProgress, origin_of, read_all};
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, stage::decided};
@@ -56,14 +56,18 @@ struct Sale {
 }
 
 #[derive(Default)]
-struct Sales(HashMap<SaleId, Sale>);
+struct Sales {
+    sales: HashMap<SaleId, Sale>,
+    /// Where refusals stood first that are dead letters, and counted here.
+    counted_letters: Vec<String>,
+}
 
 impl Sales {
     fn take(&mut self, decided: Decided, sku: &str) {
         let (sale, at, answer) = match decided {
             Decided::Sold { sku, unit } => {
                 let (id, sequence) = (unit.receipt.sale_id.clone(), unit.receipt.sequence);
-                let (sale, at) = (self.0.entry(id).or_default(), unit.receipt.decided_at);
+                let (sale, at) = (self.sales.entry(id).or_default(), unit.receipt.decided_at);
                 sale.sku = Some(sku);
                 if sale.units.contains_key(&sequence) {
                     return;
@@ -72,7 +76,7 @@ impl Sales {
                 (sale, at, Answer::Accepted)
             }
             Decided::Refused { sale_id, answer, decided_at } => {
-                let sale = self.0.entry(sale_id).or_default();
+                let sale = self.sales.entry(sale_id).or_default();
                 if sale.sku.is_none() {
                     sale.sku = Sku::new(sku).ok();
                 }
@@ -127,6 +131,7 @@ pub async fn rebuild(
     let partitions: Vec<i32> = beginnings.into_keys().collect();
     let mut held = store.hold_offsets(&ledger.group(SINK_POSTGRES), topic, &partitions).await?;
     let ends: HashMap<i32, i64> = partitions.iter().copied().zip(held.offsets().iter().copied()).collect();
+    let letters = letters(ledger, topic, stop).await?;
     let sales = Arc::new(Mutex::new(Sales::default()));
     let decoder = ledger.decoder::<PurchaseDecision>().await?;
     let (into, wanted) = (sales.clone(), sku.cloned());
@@ -138,24 +143,63 @@ pub async fn rebuild(
             return;
         }
         if let Ok(Some(decided)) = decided(&decision) {
+            let is_refusal = matches!(decided, Decided::Refused { .. });
             // The record as it came first is counted.
-            if place.redriven && matches!(decided, Decided::Refused { .. }) {
+            if place.redriven && is_refusal {
                 return;
             }
-            into.lock().unwrap_or_else(PoisonError::into_inner).take(decided, &decision.sku);
+            let mut sales = into.lock().unwrap_or_else(PoisonError::into_inner);
+            let origin = letters.get(&(place.partition, place.offset)).filter(|_| is_refusal);
+            sales.counted_letters.extend(origin.cloned());
+            sales.take(decided, &decision.sku);
         }
     };
     ledger.pass(decoder, ScanFrom::Beginning, |_| true, stop, progress, take).await?;
-    let sales = std::mem::take(&mut sales.lock().unwrap_or_else(PoisonError::into_inner).0);
+    let Sales { sales, counted_letters } = std::mem::take(&mut *sales.lock().unwrap_or_else(PoisonError::into_inner));
     let mut rebuilt = Vec::new();
     for (sale_id, sale) in sales {
         rebuilt.extend(replace(&mut held, &sale_id, sale, expired, dry_run).await?);
     }
     if !dry_run {
+        held.note_counted(&counted_letters).await?;
+        if sku.is_none() {
+            held.all_counted(&ledger.group(SINK_POSTGRES), topic).await?;
+        }
         held.commit().await?;
     }
     rebuilt.sort_by(|one, other| (&one.sku, &one.sale_id).cmp(&(&other.sku, &other.sale_id)));
     Ok(rebuilt)
+}
+
+/// The dead letters by where they stood in `topic` last, each with where it stood first.
+async fn letters(
+    ledger: &Ledger,
+    topic: &str,
+    stop: &CancellationToken,
+) -> Result<HashMap<(i32, i64), String>, flashsale_streaming::Error> {
+    let (config, topic, stop) = (ledger.streaming().clone(), topic.to_owned(), stop.clone());
+    let dlq: Arc<str> = ledger.topic(Topic::PurchaseDecisionsDlq).into();
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut letters = HashMap::new();
+        read_all(&config, &dlq, &stop, &mut |record| {
+            let letter = record.to_record(&dlq);
+            if let Some((place, origin)) = stood_at(&letter, &topic).zip(origin_of(&letter)) {
+                letters.insert(place, origin);
+            }
+        })?;
+        Ok(letters)
+    });
+    reading.await.map_err(|error| flashsale_streaming::Error::Stopped(format!("reading dead letters: {error}")))?
+}
+
+/// Where the record of a letter stood in `topic`.
+fn stood_at(letter: &Record, topic: &str) -> Option<(i32, i64)> {
+    let header = |name: &str| {
+        let (_, value) = letter.headers.iter().find(|(known, _)| known == name)?;
+        std::str::from_utf8(value).ok()
+    };
+    header("dlq.topic").filter(|of| *of == topic)?;
+    Some((header("dlq.partition")?.parse().ok()?, header("dlq.offset")?.parse().ok()?))
 }
 
 fn same_counts(mut stored: Vec<Count>, made: &[Count]) -> bool {

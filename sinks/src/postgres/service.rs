@@ -45,8 +45,7 @@ pub enum Error {
 impl Error {
     /// Whether starting again would end the same way.
     fn is_final(&self) -> bool {
-        use flashsale_streaming::Error::{Config, InvalidConfig};
-        matches!(self, Self::Streaming(Config(_) | InvalidConfig(_)))
+        matches!(self, Self::Streaming(error) if error.is_final())
     }
 }
 
@@ -76,11 +75,11 @@ impl Service {
 
     /// Runs until `shutdown`; outages are waited out.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let orders = self.ledger.orders(&self.config.group).await?;
+        let mut orders = None;
         let mut wait = RESTART_MIN;
         loop {
             let began = Instant::now();
-            let error = match self.consume(&orders, &shutdown).await {
+            let error = match self.consume(&mut orders, &shutdown).await {
                 Ok(()) if shutdown.is_cancelled() => return Ok(()),
                 // Held by an order.
                 Ok(()) => continue,
@@ -107,7 +106,11 @@ impl Service {
         orders.let_go().await;
     }
 
-    async fn consume(&self, orders: &Orders, shutdown: &CancellationToken) -> Result<(), Error> {
+    async fn consume(&self, orders: &mut Option<Orders>, shutdown: &CancellationToken) -> Result<(), Error> {
+        let orders = match orders {
+            Some(orders) => orders,
+            none => none.insert(self.ledger.orders(&self.config.group).await?),
+        };
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = self.let_go(orders) => {}

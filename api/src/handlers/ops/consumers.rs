@@ -8,7 +8,7 @@ use flashsale_platform::{ApiError, success};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Named, Operator, Order};
+use super::{Named, Operator, Order, to_the_end};
 use crate::{
     Service,
     auth::Admin,
@@ -215,6 +215,7 @@ pub(crate) async fn reset(
     Order(body): Order<ResetBody>,
 ) -> Result<Response, Error> {
     let reset = Reset { consumer, to: body.target()?, topic: body.topic.clone(), partitions: body.partitions.clone() };
-    let plan = service.tools().operations.reset(&reset, &actor, body.dry_run).await?;
+    let operations = service.tools().operations.clone();
+    let plan = to_the_end(async move { Ok(operations.reset(&reset, &actor, body.dry_run).await?) }).await?;
     Ok(success(StatusCode::OK, plan))
 }

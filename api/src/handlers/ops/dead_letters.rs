@@ -6,7 +6,7 @@ use flashsale_platform::{ApiError, success};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Named, Operator, Order, consumers::yes};
+use super::{Named, Operator, Order, consumers::yes, to_the_end};
 use crate::{
     Service,
     auth::Admin,
@@ -140,10 +140,12 @@ pub(crate) async fn redrive(
     Operator(actor): Operator,
     Order(body): Order<RedriveBody>,
 ) -> Result<Response, Error> {
-    let tools = service.tools();
+    let tools = service.tools().clone();
     let selection = selection(body.ids, body.class, body.all)?;
     let how = (body.dry_run, body.include_failing);
-    let plan = tools.operations.redrive(&selection, tools.trial.clone(), &actor, how).await?;
+    let plan =
+        to_the_end(async move { Ok(tools.operations.redrive(&selection, tools.trial.clone(), &actor, how).await?) })
+            .await?;
     Ok(success(StatusCode::OK, plan))
 }
 

@@ -8,6 +8,8 @@ pub(crate) mod reconciliations;
 pub(crate) mod reports;
 pub(crate) mod topics;
 
+use std::future::Future;
+
 use axum::{
     body::Bytes,
     extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request, rejection::PathRejection},
@@ -18,7 +20,7 @@ use flashsale_platform::ApiError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::Service;
+use crate::{Service, error::Error};
 
 /// The header in which operators name themselves.
 const OPERATOR: &str = "x-operator";
@@ -78,6 +80,16 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Order<T>, ApiError> {
     }
     let order = serde_json::from_value(value);
     order.map(Order).map_err(|error| ApiError::invalid("body", error.to_string()))
+}
+
+/// Does what was ordered to its end, also when who ordered it hangs up: half of it would be in no list of acts.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(error) => Err(Error::Order(error.into())),
+    }
 }
 
 /// What the path names.

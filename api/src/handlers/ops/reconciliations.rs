@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{Operator, Order};
+use super::{Operator, Order, to_the_end};
 use crate::{
     Service,
     auth::Admin,
@@ -164,26 +164,33 @@ pub(crate) async fn run(
             BTreeSet::from([sku])
         }
     };
-    let tools = service.tools();
-    let Ok(_turn) = tools.reconciling.try_lock() else {
+    let tools = service.tools().clone();
+    let Ok(turn) = tools.reconciling.clone().try_lock_owned() else {
         let message = "Another comparison on demand is under way; wait for it.";
         return Err(ApiError::new(StatusCode::CONFLICT, "REFUSED", message).into());
     };
     let repair = body.mode == Mode::Repair;
     let target = body.sku.clone().unwrap_or_else(|| "all sales".to_owned());
-    let run = (tools.reconcile)(skus, repair).await.map_err(Error::Reconcile)?;
-    let reconciliations: Vec<ReconciliationView> = match run {
-        Some(run) => {
-            let rows = service.store().reconciliations(None, LIMIT_MAX).await?;
-            rows.into_iter().filter(|row| row.run_id == run).map(ReconciliationView::from).collect()
+    let reconciliations = to_the_end(async move {
+        let _turn = turn;
+        let run = (tools.reconcile)(skus, repair).await;
+        let found = match &run {
+            Ok(Some(run)) => {
+                let rows = service.store().reconciliations(None, LIMIT_MAX).await?;
+                rows.into_iter().filter(|row| row.run_id == *run).map(ReconciliationView::from).collect()
+            }
+            _ => Vec::<ReconciliationView>::new(),
+        };
+        if repair {
+            // Also of one that failed half-way.
+            let sum = |value: fn(&ReconciliationView) -> u64| found.iter().map(value).sum::<u64>();
+            let detail =
+                json!({ "found": sum(|one| one.found), "repaired": sum(|one| one.repaired), "done": run.is_ok() });
+            tools.operations.record(OperatorAction::Reconcile, &target, &actor, Some(detail)).await?;
         }
-        None => Vec::new(),
-    };
-    if repair {
-        let found: u64 = reconciliations.iter().map(|one| one.found).sum();
-        let repaired: u64 = reconciliations.iter().map(|one| one.repaired).sum();
-        let detail = json!({ "found": found, "repaired": repaired });
-        tools.operations.record(OperatorAction::Reconcile, &target, &actor, Some(detail)).await?;
-    }
+        run.map_err(Error::Order)?;
+        Ok(found)
+    })
+    .await?;
     Ok(success(StatusCode::OK, ReconciliationList { reconciliations }))
 }

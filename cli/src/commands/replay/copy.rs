@@ -86,17 +86,24 @@ impl Replay {
             total,
         };
         let (began, speed) = (Instant::now(), self.speed);
-        let copying = tokio::task::spawn_blocking(move || match speed {
-            Speed::Full => copy.at_full_speed(&ranges),
-            Speed::AsItCame => copy.in_time(&ranges, 1.0),
-            Speed::TenTimes => copy.in_time(&ranges, 10.0),
+        let copying = tokio::task::spawn_blocking(move || {
+            let mut copied = 0;
+            let done = match speed {
+                Speed::Full => copy.at_full_speed(&ranges, &mut copied),
+                Speed::AsItCame => copy.in_time(&ranges, 1.0, &mut copied),
+                Speed::TenTimes => copy.in_time(&ranges, 10.0, &mut copied),
+            };
+            (copied, done.err())
         });
         let copied = copying.await?;
         bar.finish();
-        let copied = copied?;
+        let (copied, failed) = copied;
         if target.is_live && copied > 0 {
             let detail = json!({ "from": source, "records": copied });
             noted(ledger, OperatorAction::Replay, &target.topic, Some(detail)).await?;
+        }
+        if let Some(error) = failed {
+            return Err(error.context(format!("{} were written to {}", count(copied, "record"), target.topic)));
         }
         self.report(&source, &target, copied, began, stop.is_cancelled())?;
         Ok(if stop.is_cancelled() { ExitCode::from(STOPPED) } else { ExitCode::SUCCESS })
@@ -234,20 +241,23 @@ impl Batch {
 }
 
 impl Copy {
-    fn at_full_speed(&self, ranges: &ScanRanges) -> anyhow::Result<u64> {
-        let (mut batch, mut copied, mut failed) = (Batch::begin(), 0, None);
+    fn at_full_speed(&self, ranges: &ScanRanges, copied: &mut u64) -> anyhow::Result<()> {
+        let (mut batch, mut failed) = (Batch::begin(), None);
         let mut progress = |progress: flashsale_streaming::ScanProgress| {
             self.bar.set("replaying", progress.done, progress.total);
         };
         let scanned = scan(&self.config, &self.source, ranges, &self.stop, &mut progress, &mut |record| {
             let record = record.to_record(&self.source);
-            if copied + batch.sent >= self.limit {
+            if *copied + batch.sent >= self.limit {
                 return ControlFlow::Break(());
             }
-            if self.is_wanted(&record) {
-                self.send(&mut batch, record);
-            }
-            match self.settle(&mut batch, &mut copied, BATCH) {
+            let sent = self.is_wanted(&record).and_then(|is_wanted| {
+                if is_wanted {
+                    self.send(&mut batch, record);
+                }
+                self.settle(&mut batch, copied, BATCH)
+            });
+            match sent {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     failed = Some(error);
@@ -255,16 +265,16 @@ impl Copy {
                 }
             }
         });
-        self.settle(&mut batch, &mut copied, 1)?;
+        self.settle(&mut batch, copied, 1)?;
         match (failed, scanned) {
             (Some(error), _) => Err(error),
             (None, Err(error)) if !self.stop.is_cancelled() => Err(error.into()),
-            _ => Ok(copied),
+            _ => Ok(()),
         }
     }
 
     /// Sends each record when its time has come, `factor` times as fast as it was.
-    fn in_time(&self, ranges: &ScanRanges, factor: f64) -> anyhow::Result<u64> {
+    fn in_time(&self, ranges: &ScanRanges, factor: f64, copied: &mut u64) -> anyhow::Result<()> {
         let filled: Vec<_> = ranges.iter().filter(|(_, range)| !range.is_empty()).collect();
         ensure!(
             filled.len() <= READERS_MAX,
@@ -278,7 +288,7 @@ impl Copy {
                 scope.spawn(move || self.read(&ranges, &records));
                 sources.push(waiting);
             }
-            self.merge(sources, factor)
+            self.merge(sources, factor, copied)
         })
     }
 
@@ -295,25 +305,32 @@ impl Copy {
         }
     }
 
-    fn merge(&self, sources: Vec<Receiver<anyhow::Result<Record>>>, factor: f64) -> anyhow::Result<u64> {
+    fn merge(
+        &self,
+        sources: Vec<Receiver<anyhow::Result<Record>>>,
+        factor: f64,
+        copied: &mut u64,
+    ) -> anyhow::Result<()> {
         let mut heads = Vec::new();
         for source in sources {
             if let Ok(record) = source.recv() {
                 heads.push((record?, source));
             }
         }
-        let (mut batch, mut copied, mut done) = (Batch::begin(), 0, 0);
-        let first = heads.iter().map(|(record, _)| record.timestamp_ms).min().unwrap_or(0);
+        let (mut batch, mut done) = (Batch::begin(), 0);
+        // A record may carry no time.
+        let times = heads.iter().map(|(record, _)| record.timestamp_ms).filter(|millis| *millis > 0);
+        let first = times.min().unwrap_or(0);
         let began = Instant::now();
         while let Some(next) = (0..heads.len()).min_by_key(|place| heads[*place].0.timestamp_ms) {
-            if self.stop.is_cancelled() || copied + batch.sent >= self.limit {
+            if self.stop.is_cancelled() || *copied + batch.sent >= self.limit {
                 break;
             }
             let after = Duration::from_millis(u64::try_from(heads[next].0.timestamp_ms - first).unwrap_or(0));
             let due = began + after.div_f64(factor);
             if due > Instant::now() {
                 // Nothing is kept back while we wait.
-                self.settle(&mut batch, &mut copied, 1)?;
+                self.settle(&mut batch, copied, 1)?;
                 std::thread::sleep(due.saturating_duration_since(Instant::now()).min(PAUSE_MAX));
                 continue;
             }
@@ -321,21 +338,23 @@ impl Copy {
                 Ok(following) => std::mem::replace(&mut heads[next].0, following?),
                 Err(_) => heads.swap_remove(next).0,
             };
-            if self.is_wanted(&record) {
+            if self.is_wanted(&record)? {
                 self.send(&mut batch, record);
             }
             done += 1;
             self.bar.set("replaying", done, self.total);
-            self.settle(&mut batch, &mut copied, BATCH)?;
+            self.settle(&mut batch, copied, BATCH)?;
         }
-        self.settle(&mut batch, &mut copied, 1)?;
-        Ok(copied)
+        self.settle(&mut batch, copied, 1)
     }
 
-    fn is_wanted(&self, record: &Record) -> bool {
-        let Some((sku, decoder)) = &self.filter else { return true };
-        let value = record.payload.as_deref().and_then(|payload| decoder.decode(payload).ok());
-        value.is_some_and(|value| value["sku"].as_str() == Some(sku))
+    fn is_wanted(&self, record: &Record) -> anyhow::Result<bool> {
+        let Some((sku, decoder)) = &self.filter else { return Ok(true) };
+        match record.payload.as_deref().map(|payload| decoder.decode(payload)) {
+            Some(Ok(value)) => Ok(value["sku"].as_str() == Some(sku)),
+            Some(Err(error)) if !error.is_data_error() => Err(error).context("the schema registry does not answer"),
+            _ => Ok(false),
+        }
     }
 
     fn send(&self, batch: &mut Batch, mut record: Record) {

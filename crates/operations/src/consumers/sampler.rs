@@ -90,8 +90,11 @@ impl Sampler {
     async fn ours(&self) -> Result<BTreeMap<String, BTreeSet<Partition>>, Error> {
         let topic: Arc<str> = self.ledger.topic(Topic::PurchaseDecisions).into();
         let numbers = flashsale_streaming::partitions(self.ledger.streaming(), &topic).await;
-        // A cluster without our topics has consumers as well.
-        let numbers = numbers.unwrap_or_default().into_keys();
+        let numbers = match numbers {
+            // A cluster without our topics has consumers as well.
+            Err(flashsale_streaming::Error::Topic { .. }) => return Ok(BTreeMap::new()),
+            numbers => numbers?.into_keys(),
+        };
         let partitions: BTreeSet<Partition> =
             numbers.map(|number| Partition { topic: topic.clone(), number }).collect();
         if partitions.is_empty() {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use flashsale_ledger::Ledger;
+use flashsale_ledger::{Ledger, decode};
 use flashsale_schemas::{
     Topic,
     events::{OperatorAct, OperatorAction},
@@ -45,7 +45,7 @@ impl LetterBook {
         let into = settled.clone();
         let view = View::start(ledger.streaming(), config, move |record| {
             let _guard = runtime.enter();
-            let act = record.payload.as_deref().map(|payload| decoder.decode(payload));
+            let act = record.payload.as_deref().map(|payload| decode(&decoder, payload));
             match act {
                 Some(Ok(act)) => note(&into, act),
                 Some(Err(error)) => tracing::warn!(%error, position = %record.position, "an act that cannot be read"),

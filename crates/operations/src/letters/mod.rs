@@ -365,8 +365,10 @@ impl Operations {
         self.letters.known().await?;
         let (config, book) = (self.ledger.streaming().clone(), self.letters.clone());
         let topic = self.ledger.topic(Topic::PurchaseDecisionsDlq).to_owned();
+        // Who asked may go away.
+        let stop = CancellationToken::new();
+        let _guard = stop.clone().drop_guard();
         let folding = tokio::task::spawn_blocking(move || {
-            let stop = CancellationToken::new();
             scan(&config, &topic, &ranges, &stop, &mut |_| (), &mut |record| {
                 let act = book.act((record.partition, record.offset));
                 let letter = letter(&record, act.as_ref());

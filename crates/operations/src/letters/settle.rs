@@ -8,7 +8,7 @@ use std::{ops::ControlFlow, sync::Arc};
 use flashsale_ledger::SINK_POSTGRES;
 use flashsale_schemas::{Topic, events::OperatorAction};
 use flashsale_sql::{Applied, Apply, Decided, Entry, Fault, Read, Store};
-use flashsale_streaming::{Outcome, Record, RedriveError, redrive, redriven_from};
+use flashsale_streaming::{Outcome, Record, RedriveError, origin_of, redrive};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -265,9 +265,7 @@ impl Operations {
             } else {
                 match trial(record) {
                     Outcome::Emit(decided) => {
-                        let mut again = record.clone();
-                        again.headers.push(("dlq.redriven_at_ms".to_owned(), b"0".to_vec()));
-                        usable.push((index, decided, redriven_from(&again)));
+                        usable.push((index, decided, origin_of(record)));
                         // Until Postgres was asked.
                         (LetterVerdict::WouldApply, None)
                     }
