@@ -69,7 +69,7 @@ enum Command {
     /// Serve the shop page, reads, receipts, administration and the API's documentation.
     Api,
     /// Create or update the tables in Postgres, and create the topics that do not exist.
-    Migrate,
+    Migrate(migrate::Migrate),
     /// Create, show and steer sales of a running installation.
     Sale(sale::Sale),
     /// See consumers, steer them, look into topics, settle dead letters.
@@ -117,7 +117,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Up(up) => return up.run(&sources).await,
         Command::Down(down) => return down.stop().await,
         Command::Reset(reset) => return reset.run(),
-        Command::Migrate => return migrate::run(&sources).await,
+        Command::Migrate(migrate) => return migrate.run(&sources).await,
         Command::Sale(sale) => return sale.run(&sources).await,
         Command::Report(report) => return report.run(&sources).await,
         Command::Top(top) => return top.run().await,
