@@ -104,13 +104,14 @@ test("the fault proxy loses one answer of a request that was served", async () =
 });
 
 test("the fault proxy delays one answer", async () => {
-  proxy.delayAnswer("/buy", 300);
+  proxy.delayAnswer("/buy", 2_000);
   const began = Date.now();
   expect(await text("/buy")).toContain("/buy");
-  expect(Date.now() - began).toBeGreaterThanOrEqual(295);
+  expect(Date.now() - began).toBeGreaterThanOrEqual(1_995);
   const again = Date.now();
   await text("/buy");
-  expect(Date.now() - again).toBeLessThan(250);
+  // Far from both: other tests and servers share the machine.
+  expect(Date.now() - again).toBeLessThan(1_500);
 });
 
 async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {

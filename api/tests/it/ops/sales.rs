@@ -107,7 +107,7 @@ async fn a_comparison_on_demand_compares_what_is_asked_and_repairs_only_when_tol
     assert_eq!(*asked.lock().unwrap(), expected);
     let act = app.ops("acts?limit=1").await.data(200)["acts"][0].clone();
     assert_eq!((&act["action"], &act["target"]), (&json!("RECONCILE"), &json!("all sales")));
-    assert_eq!(act["detail"], json!({ "found": 2, "repaired": 2 }));
+    assert_eq!(act["detail"], json!({ "found": 2, "repaired": 2, "done": true }));
 
     assert!(app.order("reconciliations", &json!({ "mode": "MAYBE" })).await.fields()["body"].is_string());
     let bad = app.order("reconciliations", &json!({ "sku": "a b" })).await;

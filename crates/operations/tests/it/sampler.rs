@@ -197,7 +197,7 @@ async fn how_far_a_consumer_had_come_is_noted_and_told_for_that_time() {
     desk.store.set_offsets(&desk.sink(), &[(desk.topic(), 0, 3)]).await.unwrap();
     desk.crowd(4, ago(0)).await;
     let later = saw(3, 9).await;
-    assert_eq!(noted(later).await, Some(then(3, 9)));
+    wait_until(PATIENCE, "the note of what was seen", async || noted(later).await == Some(then(3, 9))).await;
     assert_eq!(noted(earlier).await, Some(then(0, 5)), "what came later changes nothing");
     assert_eq!(noted(begun).await, None, "before anybody looked");
     stop.cancel();
