@@ -8,6 +8,9 @@ use std::{
 use comfy_table::{Table, presets};
 use flashsale_platform::config;
 
+/// What tools log: errors of their own, and what they wait for. What the client of the log says all the time while brokers are away would bury
+/// the one line that tells what to do.
+pub(crate) const TOOL_LOGS: &str = "error,flashsale::parts=warn,librdkafka=off,rdkafka=off";
 /// Exit code of a wrong command line or configuration (`EX_USAGE`).
 pub(crate) const USAGE: u8 = 64;
 /// Exit code when something needed is not there (`EX_UNAVAILABLE`).
@@ -79,6 +82,14 @@ pub(crate) fn dim(text: &str) -> String {
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     let label = painted("error:", "1;31", std::io::stderr().is_terminal());
     drop(writeln!(std::io::stderr().lock(), "{label} {error:#}"));
+    let away = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref().is_some_and(flashsale_streaming::Error::is_unreachable)
+    };
+    if error.chain().any(away) {
+        let hint =
+            "The brokers do not answer: are they running (`make up`), and is --brokers or FLASHSALE_BROKERS right?";
+        drop(writeln!(std::io::stderr().lock(), "{hint}"));
+    }
     let usage = error.chain().any(|cause| cause.is::<config::Error>());
     let refused = error.chain().any(|cause| {
         use flashsale_operations::Error::{NotFound, Refused, Running};

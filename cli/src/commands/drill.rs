@@ -9,7 +9,7 @@ use flashsale_drills::{Arena, Drill, Outcome, all, find, run, table};
 use flashsale_platform::{shutdown, telemetry};
 use serde_json::json;
 
-use crate::terminal::{dim, green, red, say};
+use crate::terminal::{TOOL_LOGS, dim, green, red, say};
 
 /// Fault drills. They start servers and services of their own in a temporary directory and never touch an installation.
 #[derive(Debug, Args)]
@@ -64,7 +64,7 @@ impl DrillArgs {
             Action::List { json } => list(json),
             Action::Run { names, all: every, quick, times, seed, write, json } => {
                 let drills = chosen(&names, every, quick)?;
-                telemetry::init_logs("error,librdkafka=off,rdkafka=off", false);
+                telemetry::init_logs(TOOL_LOGS, false);
                 let interrupted = shutdown::on_signal()?;
                 let results = tokio::select! {
                     results = run_all(&drills, times, seed, json) => results?,

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     parts,
     settings::{Settings, Sources},
-    terminal::{bold, count, dim, green, red, say},
+    terminal::{TOOL_LOGS, bold, count, dim, green, red, say},
 };
 
 /// Exit code after Ctrl-C.
@@ -113,7 +113,7 @@ impl Export {
         settings.require(&["brokers"])?;
         let folder = self.folder();
         let begun = if self.resume { begun(&folder)? } else { None };
-        telemetry::init_logs("warn,librdkafka=error,rdkafka=error", settings.log_json);
+        telemetry::init_logs(TOOL_LOGS, settings.log_json);
         let ledger = parts::open_ledger(&settings).await?;
         let topic = self.topic_of(begun.as_ref(), &ledger);
         self.check(topic)?;

@@ -18,7 +18,7 @@ use super::sale_log;
 use crate::{
     parts,
     settings::{Settings, Sources},
-    terminal::{bold, dim, green, red, say},
+    terminal::{TOOL_LOGS, bold, dim, green, red, say},
 };
 
 /// Width of the report where there is no terminal to ask.
@@ -61,7 +61,7 @@ impl ReportArgs {
         if let Some(file) = &self.html {
             check(file)?;
         }
-        telemetry::init_logs("warn,librdkafka=error,rdkafka=error", settings.log_json);
+        telemetry::init_logs(TOOL_LOGS, settings.log_json);
         let ledger = parts::open_ledger(&settings).await?;
         let stop = shutdown::on_signal()?;
         let fold = Builder::new(self.sku.clone());

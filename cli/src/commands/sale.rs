@@ -14,7 +14,7 @@ use crate::{
     client::Client,
     parts,
     settings::{LOCAL_ADMIN_KEY, Settings, Sources},
-    terminal::{USAGE, say, table},
+    terminal::{TOOL_LOGS, USAGE, say, table},
 };
 
 /// Steers the sales of a running installation.
@@ -150,7 +150,7 @@ async fn show_at(sources: &Sources, sku: &Sku, at: Micros, as_json: bool) -> any
     let mut settings = Settings::load(sources, false)?;
     settings.fill_from_local_stack();
     settings.require(&["brokers"])?;
-    telemetry::init_logs("warn,librdkafka=error,rdkafka=error", settings.log_json);
+    telemetry::init_logs(TOOL_LOGS, settings.log_json);
     let ledger = parts::open_ledger(&settings).await?;
     let mut consumers = Vec::new();
     for noted in positions_at(&ledger, at).await? {

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     parts,
     settings::{Settings, Sources},
+    terminal::TOOL_LOGS,
 };
 
 /// The three stores, open.
@@ -28,7 +29,7 @@ impl Stores {
         let mut settings = Settings::load(sources, false)?;
         settings.fill_from_local_stack();
         settings.require(&["brokers", "redis_url", "database_url"])?;
-        telemetry::init_logs("warn,librdkafka=error,rdkafka=error", settings.log_json);
+        telemetry::init_logs(TOOL_LOGS, settings.log_json);
         let ledger = parts::open_ledger(&settings).await?;
         let hot = parts::open_hot_state(&settings).await?;
         let store = parts::open_store(&settings).await?;

@@ -32,6 +32,11 @@ impl JsonDecoder {
     }
 }
 
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The schema id that a record names, if it has a header at all.
 pub fn schema_id(record: &[u8]) -> Option<u32> {
     match record.first_chunk::<5>()? {

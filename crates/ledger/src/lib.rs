@@ -11,7 +11,7 @@ mod passage;
 mod sale_view;
 mod scribe;
 
-pub use json::{JsonDecoder, schema_id};
+pub use json::{JsonDecoder, hex, schema_id};
 pub use ledger::{Config, DECIDED_TO_SENT_MAX, Ledger, PROCESSOR_STATUS, SINK_POSTGRES, settings_of};
 pub use orders::{Orders, hold_of};
 pub use passage::{Place, decode};

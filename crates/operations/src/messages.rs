@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 use flashsale_core::Micros;
-use flashsale_ledger::{JsonDecoder, schema_id};
+use flashsale_ledger::{JsonDecoder, hex, schema_id};
 use flashsale_streaming::{Record, ScanFrom, ScanRanges, ScanUntil, resolve, scan};
 use serde::Serialize;
 use serde_json::Value;
@@ -104,9 +104,12 @@ pub struct Messages {
     pub next: Option<BTreeMap<i32, i64>>,
 }
 
-/// The bytes as hexadecimal digits, cut off where that gets too long.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().take(HEX_BYTES_MAX).map(|byte| format!("{byte:02x}")).collect()
+/// The bytes as hexadecimal digits; where they get too many, an ellipsis stands for the rest.
+fn shortened(bytes: &[u8]) -> String {
+    match bytes.get(..HEX_BYTES_MAX) {
+        Some(first) if bytes.len() > HEX_BYTES_MAX => hex(first) + "…",
+        _ => hex(bytes),
+    }
 }
 
 /// A record, readable; blocks while a schema is asked for.
@@ -127,7 +130,7 @@ pub(crate) fn message(record: &Record, decoder: Option<&JsonDecoder>) -> Message
         timestamp: Some(record.timestamp_ms).filter(|ms| *ms > 0).map(|ms| Micros::from_millis(ms).to_string()),
         key: record.key.as_deref().map(|key| String::from_utf8_lossy(key).into_owned()),
         headers: record.headers.iter().map(header).collect(),
-        hex: payload.filter(|_| value.is_none()).map(hex),
+        hex: payload.filter(|_| value.is_none()).map(shortened),
         schema_id: payload.and_then(schema_id),
         value,
         problem,

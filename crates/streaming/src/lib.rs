@@ -87,6 +87,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether no broker could be talked to.
+    pub fn is_unreachable(&self) -> bool {
+        use rdkafka::error::RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
+        let Self::Kafka { source, .. } = self else { return false };
+        source
+            .rdkafka_error_code()
+            .is_some_and(|code| [AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve].contains(&code))
+    }
+
     /// Whether trying again would end the same way.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Config(_) | Self::InvalidConfig(_))

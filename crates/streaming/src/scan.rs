@@ -54,8 +54,6 @@ pub enum Until {
     End,
     /// Before the first record that was written at this time (milliseconds since 1970) or later.
     Time(i64),
-    /// Before these offsets; a partition that is not named is read to its end.
-    Offsets(Offsets),
 }
 
 /// A record as it lies in the client's memory.
@@ -267,7 +265,6 @@ fn ranges(consumer: &Client, topic: &str, from: &From, until: &Until) -> Result<
     };
     let ends = match until {
         Until::End => Offsets::new(),
-        Until::Offsets(offsets) => offsets.clone(),
         Until::Time(millis) => offsets_at(consumer, topic, &ranges, *millis)?,
     };
     for (partition, range) in &mut ranges {

@@ -1,19 +1,13 @@
 //! Records of any topic, as rows of an export.
 
-use std::time::Duration;
-
 use flashsale_export::{Row, Value};
-use flashsale_ledger::{JsonDecoder, Ledger, schema_id};
+use flashsale_ledger::{JsonDecoder, Ledger, decode, hex, schema_id};
 use flashsale_schemas::{
-    DecodeError, Decoder, Event, Topic,
+    DecodeError, Decoder, Topic,
     events::{PurchaseDecision, SaleEvent, SaleStatusRecord},
 };
 use flashsale_streaming::Scanned;
 use serde_json::{Map, json};
-
-/// Looks for a schema that the registry was asked for, this far apart.
-const SCHEMA_LOOKS: u32 = 100;
-const SCHEMA_PAUSE: Duration = Duration::from_millis(100);
 
 /// How records of one topic become rows.
 pub(super) enum Decoding {
@@ -75,17 +69,6 @@ impl Decoding {
     }
 }
 
-/// Waits for a schema that is asked for, on a thread where that holds nobody up.
-fn decode<T: Event>(decoder: &Decoder<T>, payload: &[u8]) -> Result<T, DecodeError> {
-    for _ in 0..SCHEMA_LOOKS {
-        match decoder.decode(payload) {
-            Err(error) if !error.is_data_error() => std::thread::sleep(SCHEMA_PAUSE),
-            decoded => return decoded,
-        }
-    }
-    decoder.decode(payload)
-}
-
 /// As in the examples of the topic.
 fn letter(record: &Scanned<'_>) -> serde_json::Value {
     let headers: Map<String, serde_json::Value> = record
@@ -93,8 +76,4 @@ fn letter(record: &Scanned<'_>) -> serde_json::Value {
         .map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value).into_owned().into()))
         .collect();
     json!({ "headers": headers, "value_hex": record.payload.map(hex) })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -19,7 +19,7 @@ use super::actor::whoever;
 use crate::{
     parts,
     settings::{Settings, Sources},
-    terminal::{dim, say, say_json, table},
+    terminal::{TOOL_LOGS, dim, say, say_json, table},
 };
 
 /// Sees and steers what reads the log.
@@ -96,7 +96,7 @@ impl Desk {
             None => settings.fill_from_local_stack(),
         }
         settings.require(&["brokers"])?;
-        telemetry::init_logs("error,librdkafka=off,rdkafka=off", settings.log_json);
+        telemetry::init_logs(TOOL_LOGS, settings.log_json);
         let ledger = parts::open_ledger(&settings).await?;
         let url = settings.database_url.expose_secret();
         // Not connected yet: much can be seen without it.

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     parts,
     settings::{Settings, Sources},
+    terminal::TOOL_LOGS,
 };
 
 /// Prints a stretch of a topic, decoded, one JSON object a line; or writes it to another topic.
@@ -91,7 +92,7 @@ impl Replay {
             None => settings.fill_from_local_stack(),
         }
         settings.require(&["brokers"])?;
-        telemetry::init_logs("warn,librdkafka=error,rdkafka=error", settings.log_json);
+        telemetry::init_logs(TOOL_LOGS, settings.log_json);
         let ledger = parts::open_ledger(&settings).await?;
         let stop = shutdown::on_signal()?;
         let ranges = stretch::offsets(&ledger, ledger.topic(self.topic), self.from, self.until).await?;

@@ -2,7 +2,7 @@
 
 use std::{ops::ControlFlow, process::ExitCode, sync::Arc, time::Duration};
 
-use flashsale_ledger::{JsonDecoder, Ledger};
+use flashsale_ledger::{JsonDecoder, Ledger, hex};
 use flashsale_schemas::Topic;
 use flashsale_streaming::{Record, ScanFrom, ScanRanges, ScanUntil, resolve, scan};
 use serde_json::{Value, json};
@@ -59,10 +59,6 @@ impl Replay {
             ranges = resolve(ledger.streaming(), &name, &ScanFrom::Offsets(reached), &ScanUntil::End).await?;
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn line(record: &Record, decoder: Option<&JsonDecoder>) -> Value {

@@ -249,25 +249,3 @@ fn other_topics_have_their_value_as_json() {
     assert_eq!(rows[0]["value"], Field::Str(text));
     assert_eq!(rows[0]["key"], Field::Null);
 }
-
-/// `cargo test --release --package flashsale-export -- --ignored --nocapture`
-#[test]
-#[ignore = "measures; says nothing in a debug build"]
-fn a_million_decisions_take_seconds() {
-    for format in FORMATS {
-        let folder = tempfile::tempdir().unwrap();
-        let mut plan = plan_of(Topic::PurchaseDecisions, format, vec![(0, 0..1_000_000)]);
-        plan.rows_per_file = 250_000;
-        let mut writer = Writer::open(folder.path(), plan, Existing::Refuse).unwrap();
-        let mut took = std::time::Duration::ZERO;
-        for offset in 0..1_000_000 {
-            let row = row(0, offset, Value::Decision(decision(offset)));
-            let began = std::time::Instant::now();
-            writer.push(row).unwrap();
-            took += began.elapsed();
-        }
-        writer.partition_done(0).unwrap();
-        let manifest = writer.finish().unwrap();
-        eprintln!("{format}: {} bytes in {took:?}", manifest.bytes);
-    }
-}
