@@ -7,7 +7,7 @@ use std::{
 };
 
 use flashsale_core::Micros;
-use flashsale_export::{Existing, Format, Manifest, Row, Value, Writer};
+use flashsale_export::{Format, Manifest, Row, Value};
 use flashsale_schemas::{
     Topic,
     events::{ChangeKind, PurchaseDecision, SaleEvent, SaleState, SaleStatusRecord},
