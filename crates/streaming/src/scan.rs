@@ -26,6 +26,8 @@ use crate::{
 
 /// How long one question to the brokers may take.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// Between two questions to partitions without a leader.
+const LEADER_PAUSE: Duration = Duration::from_millis(200);
 /// Without a record or an end for this long the brokers are given up.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Records between two reports of progress.
@@ -233,7 +235,7 @@ pub async fn resolve(config: &Config, topic: &str, from: &From, until: &Until) -
     let (config, topic, from, until) = (config.clone(), topic.to_owned(), from.clone(), until.clone());
     let asking = tokio::task::spawn_blocking(move || {
         let consumer = reader(&config)?;
-        ranges(&consumer, &topic, &from, &until).map_err(|source| match source {
+        once_led(|| ranges(&consumer, &topic, &from, &until)).map_err(|source| match source {
             KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition) => {
                 Error::Topic { topic: topic.clone(), reason: "the brokers know no such topic".into() }
             }
@@ -241,6 +243,21 @@ pub async fn resolve(config: &Config, topic: &str, from: &From, until: &Until) -
         })
     });
     asking.await.map_err(|error| Error::Stopped(format!("looking at a topic: {error}")))?
+}
+
+/// Asks again while partitions have no leader that answers: new ones get theirs within a second or two.
+pub(crate) fn once_led<T>(mut ask: impl FnMut() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition};
+    let began = Instant::now();
+    loop {
+        let answer = ask();
+        let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+        let is_leaderless = matches!(code, Some(LeaderNotAvailable | NotLeaderForPartition));
+        if !is_leaderless || began.elapsed() >= ANSWER_MAX {
+            return answer;
+        }
+        std::thread::sleep(LEADER_PAUSE);
+    }
 }
 
 fn ranges(consumer: &Client, topic: &str, from: &From, until: &Until) -> Result<Ranges, KafkaError> {

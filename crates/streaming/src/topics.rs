@@ -12,6 +12,7 @@ use rdkafka::{
 
 use crate::{
     Config, Error,
+    scan::once_led,
     view::{Client, Context},
 };
 
@@ -75,7 +76,7 @@ fn states(config: &Config, wanted: Option<&str>) -> Result<Vec<TopicState>, Erro
     for topic in metadata.topics().iter().filter(|topic| is_wanted(topic.name())) {
         let mut partitions = BTreeMap::new();
         for partition in topic.partitions() {
-            let ends = client.fetch_watermarks(topic.name(), partition.id(), ANSWER_MAX).map_err(kafka)?;
+            let ends = once_led(|| client.fetch_watermarks(topic.name(), partition.id(), ANSWER_MAX)).map_err(kafka)?;
             partitions.insert(partition.id(), ends);
         }
         topics.push(TopicState {
