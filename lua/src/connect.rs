@@ -1,14 +1,16 @@
 //! The hot state: where it is and how it is reached.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{Keys, Result, link::Link};
 
 /// How to reach Redis.
 #[derive(Clone)]
 pub struct Config {
-    /// `redis://[user:password@]host:port/db`.
+    /// `redis://[user:password@]host:port/db`; by TLS with `rediss://`.
     pub url: String,
+    /// Those who may have signed the server's certificate (PEM). None: those that the system trusts.
+    pub ca_file: Option<PathBuf>,
     /// Prefix of every key; empty in production.
     pub key_prefix: String,
     /// How long one call may take. Its outcome is unknown after that, and the same request id
@@ -20,6 +22,7 @@ pub struct Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
+            .field("ca_file", &self.ca_file)
             .field("key_prefix", &self.key_prefix)
             .field("response_timeout", &self.response_timeout)
             .finish_non_exhaustive()
@@ -27,9 +30,9 @@ impl fmt::Debug for Config {
 }
 
 impl Config {
-    /// Defaults for `url`: no prefix, 2 s a call.
+    /// Defaults for `url`: the system's certificates, no prefix, 2 s a call.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), key_prefix: String::new(), response_timeout: Duration::from_secs(2) }
+        Self { url: url.into(), ca_file: None, key_prefix: String::new(), response_timeout: Duration::from_secs(2) }
     }
 }
 

@@ -24,10 +24,12 @@ pub use sale::{ChangedSale, SaleChange, SaleReply, Snapshot};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server could not be reached, did not answer in time, or refused a write.
-    #[error("redis: {doing}")]
+    #[error("redis: {doing}{advice}")]
     Redis {
         /// What was being done.
         doing: &'static str,
+        /// What to do about it, behind a semicolon; empty when nobody knows.
+        advice: &'static str,
         /// Why it failed.
         #[source]
         source: redis::RedisError,
@@ -59,7 +61,35 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn redis(doing: &'static str) -> impl FnOnce(redis::RedisError) -> Self {
-        move |source| Self::Redis { doing, source }
+        move |source| Self::Redis { doing, advice: advice(&source), source }
+    }
+
+    /// Whether trying again would end the same way, until somebody corrects the settings on one side.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Redis { source, .. } if !advice(source).is_empty())
+    }
+}
+
+/// What to do about errors of TLS and of the login.
+fn advice(error: &redis::RedisError) -> &'static str {
+    use redis::{ErrorKind, ServerErrorKind};
+    const LOGIN: &str = "; it refuses the login: correct user and password in redis_url";
+    const ACL: &str =
+        "; its ACL does not permit this: compare it with deploy/redis/users.acl, and the prefix of its keys";
+    let text = error.to_string();
+    let has = |part: &str| text.contains(part);
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => LOGIN,
+        ErrorKind::Server(ServerErrorKind::NoPerm) => ACL,
+        ErrorKind::InvalidClientConfig => "; correct redis_url, and redis_ca_file if that is set",
+        _ if has("NOAUTH") => LOGIN,
+        _ if has("The user executing the script") => ACL,
+        _ if has("UnknownIssuer") || has("BadSignature") => "; nobody in redis_ca_file has signed its certificate",
+        _ if has("not valid for name") || has("NotValidForName") => {
+            "; its certificate is for another name than the one in redis_url"
+        }
+        _ if has("invalid peer certificate") => "; its certificate is not valid: renew it, or look at the clocks",
+        _ => "",
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
-    ServerErrorKind, Value, aio::MultiplexedConnection, io::tcp::TcpSettings,
+    ServerErrorKind, TlsCertificates, Value, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 
 use crate::{Config, Error, Result, script};
@@ -30,6 +30,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Pause between two looks at a closed fence.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const CONNECT_MAX: Duration = Duration::from_secs(1);
+const HUNG_UP: &str = "; it hung up at once: does it speak TLS only, by a URL that begins with rediss://?";
 
 /// A connection to one server process.
 #[derive(Clone)]
@@ -75,16 +76,39 @@ fn is_broken(error: &RedisError) -> bool {
         )
 }
 
+/// The client for the address, by TLS where its URL says so.
+fn client(config: &Config) -> Result<Client> {
+    let info = config.url.as_str().into_connection_info().map_err(Error::redis("read the address"))?;
+    // The client would tell the server its name. Our ACL does not permit that, and Redis 7.0 does not know it.
+    let login = info.redis_settings().clone().set_skip_set_lib_name();
+    // Without `nodelay` Nagle's algorithm delays every small command. Under TLS both settings hold too.
+    let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(DEAD_AFTER);
+    let info = info.set_redis_settings(login).set_tcp_settings(tcp);
+    let client = match &config.ca_file {
+        None => Client::open(info),
+        Some(file) => {
+            let trusted = std::fs::read(file).map_err(|error| Error::redis("read the CA file")(error.into()))?;
+            Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert: Some(trusted) })
+        }
+    };
+    client.map_err(Error::redis("read the address"))
+}
+
+/// For `map_err`, as long as the server has not answered anything.
+fn at_first(doing: &'static str) -> impl FnOnce(RedisError) -> Error {
+    move |source| match Error::redis(doing)(source) {
+        Error::Redis { doing, advice: "", source }
+            if source.is_connection_dropped() && !source.is_connection_refusal() =>
+        {
+            Error::Redis { doing, advice: HUNG_UP, source }
+        }
+        error => error,
+    }
+}
+
 impl Link {
     pub(crate) fn new(config: &Config, fence_key: String) -> Result<Self> {
-        // Without `nodelay` Nagle's algorithm delays every small command.
-        let info = config
-            .url
-            .as_str()
-            .into_connection_info()
-            .map_err(Error::redis("read the address"))?
-            .set_tcp_settings(TcpSettings::default().set_nodelay(true).set_user_timeout(DEAD_AFTER));
-        let client = Client::open(info).map_err(Error::redis("read the address"))?;
+        let client = client(config)?;
         let config = AsyncConnectionConfig::new()
             .set_pipeline_buffer_size(4_096)
             .set_write_backpressure_boundary(128 * 1024)
@@ -166,7 +190,7 @@ impl Link {
     /// A new connection, and whether its server is verified.
     async fn dial(&self) -> Result<(MultiplexedConnection, bool)> {
         let dialling = self.client.get_multiplexed_async_connection_with_config(&self.config);
-        let mut connection = dialling.await.map_err(Error::redis("connect"))?;
+        let mut connection = dialling.await.map_err(at_first("connect"))?;
         let (info, verified): (String, Option<String>) = redis::pipe()
             .cmd("WATCH")
             .arg(&self.fence_key)
@@ -176,7 +200,7 @@ impl Link {
             .get(&self.fence_key)
             .query_async(&mut connection)
             .await
-            .map_err(Error::redis("look at the fence"))?;
+            .map_err(at_first("look at the fence"))?;
         check_version(&info)?;
         if verified.as_deref() != Some(field(&info, "run_id")) {
             redis::cmd("UNWATCH").exec_async(&mut connection).await.map_err(Error::redis("look at the fence"))?;

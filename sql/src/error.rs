@@ -1,5 +1,7 @@
 //! What can go wrong with Postgres, and whose fault it is.
 
+use std::io::ErrorKind;
+
 /// Whose fault a failure is. The one place that knows; everything else asks [`Error::fault`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -16,10 +18,12 @@ pub enum Error {
     #[error("the address of postgres is not usable")]
     Address(#[source] sqlx::Error),
     /// Postgres refused, or did not answer.
-    #[error("postgres: {doing}")]
+    #[error("postgres: {doing}{advice}")]
     Postgres {
         /// What was being done.
         doing: &'static str,
+        /// What to do about it, behind a semicolon; empty when nobody knows.
+        advice: &'static str,
         /// Why it failed.
         #[source]
         source: sqlx::Error,
@@ -31,7 +35,18 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn at(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
-        move |source| Self::Postgres { doing, source }
+        move |source| Self::Postgres { doing, advice: advice(&source), source }
+    }
+
+    /// Whether trying again would end the same way, until somebody corrects the settings on one side.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Address(_) => true,
+            // A socket may be there soon.
+            Self::Postgres { source: sqlx::Error::Io(error), .. } if error.kind() == ErrorKind::NotFound => false,
+            Self::Postgres { source, .. } => !advice(source).is_empty(),
+            Self::Migrate(_) => false,
+        }
     }
 
     /// Whose fault it is; unknown failures are the infrastructure's, so that nothing good is thrown away.
@@ -59,6 +74,31 @@ impl Error {
             cause = error.source();
         }
         text
+    }
+}
+
+/// What to do about errors of TLS and of the login.
+fn advice(error: &sqlx::Error) -> &'static str {
+    let text = error.to_string();
+    let has = |part: &str| text.contains(part);
+    match error {
+        sqlx::Error::Database(refusal) => match refusal.code().as_deref() {
+            Some("28P01") => "; it refuses the login: correct user and password in database_url",
+            Some("28000") if has("no encryption") => "; it wants TLS: add sslmode=verify-full to database_url",
+            Some("28000") => "; it does not let this user in from here: correct database_url, or its pg_hba.conf",
+            _ => "",
+        },
+        sqlx::Error::Tls(_) if has("does not support TLS") => "; it offers no TLS: set ssl = on there",
+        sqlx::Error::Tls(_) => "; correct sslrootcert, sslcert and sslkey in database_url",
+        sqlx::Error::Io(error) if error.kind() == ErrorKind::NotFound => {
+            "; is a file (sslrootcert, sslcert, sslkey) or a socket that database_url names not there?"
+        }
+        _ if has("UnknownIssuer") || has("BadSignature") => "; nobody in sslrootcert has signed its certificate",
+        _ if has("not valid for name") || has("NotValidForName") => {
+            "; its certificate is for another name than the one in database_url"
+        }
+        _ if has("invalid peer certificate") => "; its certificate is not valid: renew it, or look at the clocks",
+        _ => "",
     }
 }
 

@@ -18,7 +18,7 @@ const REST_MAX: Duration = Duration::from_secs(1);
 /// How to reach Postgres.
 #[derive(Clone)]
 pub struct Config {
-    /// `postgres://user:password@host:port/database`.
+    /// `postgres://user:password@host:port/database`; by TLS with `?sslmode=verify-full&sslrootcert=<file>`.
     pub url: String,
     /// Most connections.
     pub pool_max: u32,

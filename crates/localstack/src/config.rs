@@ -16,6 +16,36 @@ pub struct Config {
     pub ports: Ports,
     /// The port on loopback that Kafka tells its clients to use, where something stands in front of it.
     pub kafka_advertised: Option<u16>,
+    /// Has the servers speak TLS only and ask for a login; for tests, and for a new data directory.
+    pub tls: Option<Tls>,
+}
+
+/// Certificates, all PEM, and a login.
+#[derive(Clone)]
+pub struct Tls {
+    /// Who has signed the certificates.
+    pub ca_file: PathBuf,
+    /// The certificate of every server.
+    pub certificate_file: PathBuf,
+    /// Its key, in PKCS #8.
+    pub key_file: PathBuf,
+    /// The host in the URLs, and the one that Kafka tells its clients to use.
+    pub host: String,
+    /// The login to Kafka, by SCRAM or PLAIN. To Postgres its password leads to `flashsale`.
+    pub username: String,
+    /// Its password. It stands in files and on command lines: only for tests.
+    pub password: String,
+    /// Whether Kafka asks its clients for a certificate of the same CA too.
+    pub kafka_client_certificates: bool,
+    /// Who may do what in Redis; none for everybody everything.
+    pub redis_acl_file: Option<PathBuf>,
+}
+
+/// Without the password.
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("host", &self.host).field("ca_file", &self.ca_file).finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -27,6 +57,7 @@ impl Config {
             durable: true,
             ports: Ports::default(),
             kafka_advertised: None,
+            tls: None,
         }
     }
 

@@ -224,7 +224,7 @@ fn one_way_loses_what_the_client_says() {
 }
 
 #[test]
-fn f10_the_request_arrives_and_its_answer_does_not() {
+fn f_10_the_request_arrives_and_its_answer_does_not() {
     let (echo, proxy) = proxied();
     let mut stream = connect(&proxy);
     proxy.cut_after_request(b"EVALSHA");

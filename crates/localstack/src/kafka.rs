@@ -12,7 +12,7 @@ use std::{
 use nix::sys::signal::Signal;
 
 use crate::{
-    Config, Error, Kind, Stage, ports, program,
+    Config, Error, Kind, Stage, Tls, ports, program,
     server::{self, Spec},
 };
 
@@ -27,7 +27,7 @@ process.roles=broker,controller
 node.id=1
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL
 # A topic nobody created is a mistake.
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -64,16 +64,27 @@ pub(crate) fn spec(config: &Config, tell: &dyn Fn(Stage)) -> Result<Spec, Error>
     let data = home.join("data");
     if !data.join("meta.properties").exists() {
         tell(Stage::Preparing);
-        format(&java, &jars, &home, &data)?;
+        format(&java, &jars, &home, &data, config.tls.as_ref())?;
     }
-    let properties = write_properties(&home, &data, port, controller_port, config.kafka_advertised.unwrap_or(port))?;
+    let (url, own_port, listeners) = match &config.tls {
+        None => {
+            let advertised = config.kafka_advertised.unwrap_or(port);
+            (format!("127.0.0.1:{port}"), port, listeners(port, controller_port, advertised))
+        }
+        Some(tls) => {
+            let own_port = ports::besides("kafka, for itself", [port, controller_port])?;
+            let listeners = encrypted_listeners(tls, &home, port, own_port, controller_port)?;
+            (format!("{}:{port}", tls.host), own_port, listeners)
+        }
+    };
+    let properties = write_properties(&home, &data, &listeners)?;
 
     let mut arguments = jvm(&jars, config.durable);
     arguments.extend(["kafka.Kafka".into(), properties.into()]);
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, own_port));
     Ok(Spec {
         kind: Kind::Kafka,
-        url: format!("127.0.0.1:{port}"),
+        url,
         program: java,
         arguments,
         home,
@@ -122,42 +133,79 @@ fn jvm(jars: &Path, durable: bool) -> Vec<OsString> {
 }
 
 /// Formats in a directory aside and renames it: a format that was killed half-way leaves nothing behind.
-fn format(java: &Path, jars: &Path, home: &Path, data: &Path) -> Result<(), Error> {
+fn format(java: &Path, jars: &Path, home: &Path, data: &Path, tls: Option<&Tls>) -> Result<(), Error> {
     let partial = home.join("data.partial");
     if partial.exists() {
         fs::remove_dir_all(&partial).map_err(Error::io(format!("remove {}", partial.display())))?;
     }
     // The ports are not kept by a format; these are never listened on.
-    let properties = write_properties(home, &partial, 1, 2, 1)?;
+    let properties = write_properties(home, &partial, &listeners(1, 2, 1))?;
     let mut command = program::tied(java, None, server::orphan_signal(Kind::Kafka))?;
     command
         .args(jvm(jars, false))
         .args(["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "--config"])
         .arg(properties)
         .current_dir(home);
+    if let Some(Tls { username, password, .. }) = tls {
+        for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+            command.arg("--add-scram").arg(format!("{mechanism}=[name={username},password={password}]"));
+        }
+    }
     program::prepare(Kind::Kafka, Path::new("kafka.tools.StorageTool"), command)?;
     fs::rename(&partial, data).map_err(Error::io(format!("make {}", data.display())))
 }
 
-fn write_properties(
-    home: &Path,
-    data: &Path,
-    port: u16,
-    controller_port: u16,
-    advertised: u16,
-) -> Result<PathBuf, Error> {
+fn write_properties(home: &Path, data: &Path, listeners: &str) -> Result<PathBuf, Error> {
     let path = home.join("server.properties");
-    // A static quorum: the controller's port may change between runs, and nothing on disk holds it.
-    let text = format!(
-        "# Written at each start.\n{PROPERTIES}\
-         log.dirs={}\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}\n\
-         controller.quorum.voters=1@127.0.0.1:{controller_port}\n",
-        data.display(),
-    );
+    let text = format!("# Written at each start.\n{PROPERTIES}log.dirs={}\n{listeners}", data.display());
     fs::write(&path, text).map_err(Error::io(format!("write {}", path.display())))?;
     Ok(path)
+}
+
+/// A static quorum: the controller's port may change between runs, and nothing on disk holds it.
+fn listeners(port: u16, controller_port: u16, advertised: u16) -> String {
+    format!(
+        "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}\n\
+         controller.quorum.voters=1@127.0.0.1:{controller_port}\n"
+    )
+}
+
+/// Clients come by TLS with a login; the broker itself, and our probe, by a port of their own.
+fn encrypted_listeners(
+    tls: &Tls,
+    home: &Path,
+    port: u16,
+    own_port: u16,
+    controller_port: u16,
+) -> Result<String, Error> {
+    let read = |file: &Path| fs::read_to_string(file).map_err(Error::io(format!("read {}", file.display())));
+    let key_store = home.join("keystore.pem");
+    fs::write(&key_store, read(&tls.key_file)? + &read(&tls.certificate_file)?)
+        .map_err(Error::io(format!("write {}", key_store.display())))?;
+    let (key_store, trust_store) = (key_store.display(), tls.ca_file.display());
+    let client_auth = if tls.kafka_client_certificates { "required" } else { "none" };
+    let Tls { host, username, password, .. } = tls;
+    let mut text = format!(
+        "listeners=SECURE://127.0.0.1:{port},PLAINTEXT://127.0.0.1:{own_port},CONTROLLER://127.0.0.1:{controller_port}\n\
+         advertised.listeners=SECURE://{host}:{port},PLAINTEXT://127.0.0.1:{own_port}\n\
+         controller.quorum.voters=1@127.0.0.1:{controller_port}\n"
+    );
+    let login = "org.apache.kafka.common.security";
+    for property in [
+        "ssl.keystore.type=PEM".to_owned(),
+        format!("ssl.keystore.location={key_store}"),
+        "ssl.truststore.type=PEM".to_owned(),
+        format!("ssl.truststore.location={trust_store}"),
+        format!("ssl.client.auth={client_auth}"),
+        "sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256,PLAIN".to_owned(),
+        format!("scram-sha-512.sasl.jaas.config={login}.scram.ScramLoginModule required;"),
+        format!("scram-sha-256.sasl.jaas.config={login}.scram.ScramLoginModule required;"),
+        format!("plain.sasl.jaas.config={login}.plain.PlainLoginModule required user_{username}=\"{password}\";"),
+    ] {
+        text += &format!("listener.name.secure.{property}\n");
+    }
+    Ok(text)
 }
 
 /// How many brokers a metadata request (version 4) finds. A broker that is up but still fenced is not among them.

@@ -20,7 +20,7 @@ mod server;
 mod spawner;
 mod stack;
 
-pub use config::{Config, Kind, Progress, Stage, Step};
+pub use config::{Config, Kind, Progress, Stage, Step, Tls};
 pub use error::Error;
 pub use fault_proxy::{Fault, FaultProxy};
 pub use owner::{down, owner};

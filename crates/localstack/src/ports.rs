@@ -75,6 +75,11 @@ pub(crate) fn one(server: &'static str, fixed: Option<u16>) -> Result<u16, Error
     choose(server, fixed, None, &HashSet::new())
 }
 
+/// A free port that is none of these.
+pub(crate) fn besides(server: &'static str, taken: [u16; 2]) -> Result<u16, Error> {
+    choose(server, None, None, &HashSet::from(taken))
+}
+
 fn choose(
     server: &'static str,
     fixed: Option<u16>,

@@ -14,7 +14,7 @@ use nix::{
 };
 
 use crate::{
-    Config, Error, Kind, Stage, ports, program,
+    Config, Error, Kind, Stage, Tls, ports, program,
     server::{self, Spec},
 };
 
@@ -40,13 +40,22 @@ pub(crate) fn spec(config: &Config, tell: &dyn Fn(Stage)) -> Result<Spec, Error>
     remove_if_there(&data.join("postmaster.pid"))?;
 
     let port = ports::one("postgres", config.ports.postgres)?;
-    let url = format!("postgres://{NAME}@127.0.0.1:{port}/{NAME}");
-    let probe = probe(&url, port);
+    let mut arguments = arguments(&data, port, config.durable);
+    let (server, parameters) = match &config.tls {
+        None => (format!("{NAME}@127.0.0.1:{port}"), String::new()),
+        Some(tls) => {
+            arguments.extend(encrypted(tls, &home, user.as_ref())?);
+            let server = format!("{NAME}:{}@{}:{port}", tls.password, tls.host);
+            (server, format!("?sslmode=verify-full&sslrootcert={}", tls.ca_file.display()))
+        }
+    };
+    let url_of = |database: &str| format!("postgres://{server}/{database}{parameters}");
+    let (url, probe) = (url_of(NAME), probe(url_of(NAME), url_of("postgres")));
     Ok(Spec {
         kind: Kind::Postgres,
         url,
         program,
-        arguments: arguments(&data, port, config.durable),
+        arguments,
         home,
         user,
         orphan_signal: server::orphan_signal(Kind::Postgres),
@@ -74,6 +83,31 @@ fn arguments(data: &Path, port: u16, durable: bool) -> Vec<OsString> {
     let mut arguments = vec!["-D".into(), data.into()];
     arguments.extend(settings.into_iter().flat_map(|setting| [OsString::from("-c"), setting.into()]));
     arguments
+}
+
+/// The settings for TLS. Nobody comes in without it, and without the password.
+fn encrypted(tls: &Tls, home: &Path, user: Option<&User>) -> Result<Vec<OsString>, Error> {
+    let read = |file: &Path| fs::read_to_string(file).map_err(Error::io(format!("read {}", file.display())));
+    let mut arguments = vec!["-c".into(), "ssl=on".into()];
+    for (setting, name, text) in [
+        ("ssl_cert_file", "server.pem", read(&tls.certificate_file)?),
+        ("ssl_key_file", "server.key", read(&tls.key_file)?),
+        ("hba_file", "hba.conf", "hostssl all all 127.0.0.1/32 scram-sha-256\n".into()),
+    ] {
+        let file = home.join(name);
+        write_owned(&file, &text, user)?;
+        arguments.extend(["-c".into(), format!("{setting}={}", file.display()).into()]);
+    }
+    Ok(arguments)
+}
+
+/// Writes what only the user of Postgres may read.
+fn write_owned(file: &Path, text: &str, user: Option<&User>) -> Result<(), Error> {
+    let failed = |error| Error::io(format!("write {}", file.display()))(error);
+    fs::write(file, text).map_err(failed)?;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    let Some(user) = user else { return Ok(()) };
+    chown(file, Some(user.uid.as_raw()), Some(user.gid.as_raw())).map_err(failed)
 }
 
 /// Postgres refuses to run as root.
@@ -161,6 +195,11 @@ fn init(config: &Config, home: &Path, data: &Path, user: Option<&User>) -> Resul
     if !config.durable {
         command.arg("--no-sync");
     }
+    if let Some(tls) = &config.tls {
+        let file = home.join("password");
+        write_owned(&file, &tls.password, user)?;
+        command.arg("--pwfile").arg(file);
+    }
     program::prepare(Kind::Postgres, &initdb, command)?;
     fs::rename(&partial, data).map_err(Error::io(format!("make {}", data.display())))
 }
@@ -175,9 +214,7 @@ fn remove_if_there(file: &Path) -> Result<(), Error> {
 }
 
 /// Asks through the server's own client, and makes the database on the first answer.
-fn probe(url: &str, port: u16) -> server::Probe {
-    let url = url.to_owned();
-    let admin = format!("postgres://{NAME}@127.0.0.1:{port}/postgres");
+fn probe(url: String, admin: String) -> server::Probe {
     let ask = move || match psql(&url, "SELECT 1") {
         Err(Error::Sql { output }) if output.contains("does not exist") => {
             psql(&admin, &format!("CREATE DATABASE {NAME}"))?;

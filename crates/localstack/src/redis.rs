@@ -1,6 +1,7 @@
 //! Redis (or Valkey, which takes the same arguments).
 
 use std::{
+    ffi::OsString,
     fs,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
@@ -10,9 +11,18 @@ use std::{
 use nix::sys::signal::Signal;
 
 use crate::{
-    Config, Error, Kind, ports, program,
+    Config, Error, Kind, Tls, ports, program,
     server::{self, Spec},
 };
+
+/// As in `deploy/redis/redis.conf`, which says why: what was decided is not forgotten.
+const KEEPING: [[&str; 2]; 5] = [
+    ["--appendonly", "yes"],
+    ["--appendfsync", "everysec"],
+    ["--auto-aof-rewrite-min-size", "1gb"],
+    ["--save", ""],
+    ["--maxmemory-policy", "noeviction"],
+];
 
 pub(crate) fn spec(config: &Config) -> Result<Spec, Error> {
     let program = program::find("redis-server")
@@ -21,33 +31,53 @@ pub(crate) fn spec(config: &Config) -> Result<Spec, Error> {
     let port = ports::one("redis", config.ports.redis)?;
     let home = config.home(Kind::Redis);
     fs::create_dir_all(&home).map_err(Error::io(format!("make {}", home.display())))?;
-    let arguments = [
-        ["--bind", "127.0.0.1"],
-        ["--port", &port.to_string()],
-        ["--dir", &home.to_string_lossy()],
-        ["--daemonize", "no"],
-        // At most a second of decisions is lost in a power cut, none when the process is killed.
-        ["--appendonly", "yes"],
-        ["--appendfsync", "everysec"],
-        // Rewriting the file forks and takes a core: not while a sale of ordinary size is on.
-        ["--auto-aof-rewrite-min-size", "1gb"],
-        ["--save", ""],
-        // An evicted key would be a forgotten purchase.
-        ["--maxmemory-policy", "noeviction"],
-    ];
+    let dir = home.to_string_lossy();
+    let here = [["--bind", "127.0.0.1"], ["--dir", &dir], ["--daemonize", "no"]];
+    let mut arguments: Vec<OsString> = here.into_iter().chain(KEEPING).flatten().map(Into::into).collect();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let (url, probe): (_, server::Probe) = match &config.tls {
+        None => {
+            arguments.extend(["--port".into(), port.to_string().into()]);
+            (format!("redis://127.0.0.1:{port}"), Box::new(move || ping(address)))
+        }
+        Some(tls) => {
+            arguments.extend(encrypted(tls, port));
+            let login = tls.redis_acl_file.as_ref().map(|_| format!("{}:{}@", tls.username, tls.password));
+            let url = format!("rediss://{}{}:{port}", login.unwrap_or_default(), tls.host);
+            (url, Box::new(move || accepts(address)))
+        }
+    };
     Ok(Spec {
         kind: Kind::Redis,
-        url: format!("redis://127.0.0.1:{port}"),
+        url,
         program,
-        arguments: arguments.into_iter().flatten().map(Into::into).collect(),
+        arguments,
         home,
         user: None,
         orphan_signal: server::orphan_signal(Kind::Redis),
         stop_signal: Signal::SIGTERM,
-        probe: Box::new(move || ping(address)),
+        probe,
         passing: &[],
     })
+}
+
+fn encrypted(tls: &Tls, port: u16) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = ["--port", "0", "--tls-auth-clients", "no"].map(Into::into).into();
+    arguments.extend(["--tls-port".into(), port.to_string().into()]);
+    for (name, file) in [
+        ("--tls-cert-file", Some(&tls.certificate_file)),
+        ("--tls-key-file", Some(&tls.key_file)),
+        ("--tls-ca-cert-file", Some(&tls.ca_file)),
+        ("--aclfile", tls.redis_acl_file.as_ref()),
+    ] {
+        arguments.extend(file.into_iter().flat_map(|file| [name.into(), file.into()]));
+    }
+    arguments
+}
+
+/// Enough of a new server, which has no data to load.
+fn accepts(address: SocketAddr) -> Result<(), String> {
+    TcpStream::connect_timeout(&address, Duration::from_secs(1)).map(drop).map_err(|error| error.to_string())
 }
 
 /// While it loads its data Redis accepts connections and answers each command with an error.
@@ -65,5 +95,20 @@ fn ping(address: SocketAddr) -> Result<(), String> {
         Ok(answer) if answer == "+PONG" => Ok(()),
         Ok(answer) => Err(format!("PING is answered by {answer:?}")),
         Err(error) => Err(format!("PING: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_configuration_keeps_as_much_as_ours() {
+        let published = include_str!("../../../deploy/redis/redis.conf");
+        for [name, value] in KEEPING {
+            let value = if value.is_empty() { "\"\"" } else { value };
+            let line = format!("{} {value}", name.trim_start_matches('-'));
+            assert!(published.lines().any(|published| published == line), "{line}");
+        }
     }
 }

@@ -27,6 +27,7 @@ pub struct TopicSpec {
 /// Administration of the log.
 pub struct Admin {
     client: AdminClient<DefaultClientContext>,
+    config: Config,
 }
 
 impl std::fmt::Debug for Admin {
@@ -38,7 +39,8 @@ impl std::fmt::Debug for Admin {
 impl Admin {
     /// A client; it connects in the background.
     pub fn new(config: &Config) -> Result<Self, Error> {
-        Ok(Self { client: AdminClient::from_config(&config.client()).map_err(Error::Config)? })
+        let client = AdminClient::from_config(&config.client()).map_err(Error::Config)?;
+        Ok(Self { client, config: config.clone() })
     }
 
     /// Creates the topics that do not exist yet; returns the names of the new ones. Existing ones are
@@ -53,11 +55,7 @@ impl Admin {
             })
             .collect();
         let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(15)));
-        let results = self
-            .client
-            .create_topics(&new, &options)
-            .await
-            .map_err(|source| Error::Kafka { doing: "create topics", source })?;
+        let results = self.client.create_topics(&new, &options).await.map_err(self.config.failed("create topics"))?;
         let mut created = Vec::new();
         for result in results {
             match result {

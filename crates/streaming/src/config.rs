@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel, error::KafkaError};
 
-use crate::Error;
+use crate::{Error, Security, trouble::Trouble};
 
 /// How to reach the log.
 #[derive(Debug, Clone)]
@@ -13,12 +13,21 @@ pub struct Config {
     pub brokers: String,
     /// Shown in the brokers' logs.
     pub client_id: String,
+    /// Who we are to the brokers, and whether the way to them is encrypted.
+    pub security: Security,
+    /// Shared by all clients of this configuration.
+    pub(crate) trouble: Trouble,
 }
 
 impl Config {
-    /// Brokers and a client id.
+    /// Brokers and a client id; neither TLS nor a login.
     pub fn new(brokers: impl Into<String>, client_id: impl Into<String>) -> Self {
-        Self { brokers: brokers.into(), client_id: client_id.into() }
+        Self {
+            brokers: brokers.into(),
+            client_id: client_id.into(),
+            security: Security::default(),
+            trouble: Trouble::default(),
+        }
     }
 
     pub(crate) fn client(&self) -> ClientConfig {
@@ -35,7 +44,17 @@ impl Config {
             .set("socket.keepalive.enable", "true")
             .set("socket.timeout.ms", "10000")
             .set("topic.metadata.refresh.interval.ms", "60000");
+        self.security.apply(&mut config);
+        // A broker that hangs up on us is told of by a line of this level alone. Where lines go is another setting.
+        if (config.log_level as u8) < RDKafkaLogLevel::Info as u8 {
+            config.set_log_level(RDKafkaLogLevel::Info);
+        }
         config
+    }
+
+    /// For `map_err`: names what was being done, and why the brokers would not have us if they said so.
+    pub(crate) fn failed(&self, doing: &'static str) -> impl Fn(KafkaError) -> Error + use<> {
+        self.trouble.failed(doing)
     }
 }
 

@@ -34,8 +34,9 @@ pub(crate) fn header(record: &Record, name: &str) -> Option<String> {
     String::from_utf8(value.clone()).ok()
 }
 
-/// The record's own headers, and in `dlq.*` where it was, why it is here, how often and when.
-pub(crate) fn headers(record: &Record, rejection: &Rejection, consumer: &str) -> Vec<Header> {
+/// The headers of a letter that `consumer` writes about `record`: the record's own, and in `dlq.*` where it was, why it
+/// is here, how often and when.
+pub fn headers(record: &Record, rejection: &Rejection, consumer: &str) -> Vec<Header> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis()).to_string();
     let attempts: u32 = header(record, "dlq.attempts").and_then(|n| n.parse().ok()).unwrap_or(0);
     let first_seen = header(record, "dlq.first_seen_ms").unwrap_or_else(|| now.clone());

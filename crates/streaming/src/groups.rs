@@ -72,10 +72,6 @@ impl std::fmt::Debug for Observer {
     }
 }
 
-fn kafka(doing: &'static str) -> impl Fn(KafkaError) -> Error {
-    move |source| Error::Kafka { doing, source }
-}
-
 fn client_of(config: &Config, group: &str) -> ClientConfig {
     let mut client = config.client();
     client.set("group.id", group).set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
@@ -88,13 +84,13 @@ impl Observer {
     /// # Errors
     /// When the configuration is not usable.
     pub fn new(config: &Config) -> Result<Self, Error> {
-        let client = Client::from_config_and_context(&client_of(config, "flashsale-observer"), Context);
+        let client = Client::from_config_and_context(&client_of(config, "flashsale-observer"), Context::of(config));
         let mut peek = client_of(config, "flashsale-observer");
         peek.set("enable.partition.eof", "true")
             .set("fetch.wait.max.ms", "10")
             .set("fetch.message.max.bytes", "65536")
             .set("queued.max.messages.kbytes", "1024");
-        let peek = Client::from_config_and_context(&peek, Context).map_err(Error::Config)?;
+        let peek = Client::from_config_and_context(&peek, Context::of(config)).map_err(Error::Config)?;
         let client = client.map_err(Error::Config)?;
         Ok(Self { config: config.clone(), client, peek, by_group: HashMap::new() })
     }
@@ -104,7 +100,7 @@ impl Observer {
     /// # Errors
     /// When the brokers do not answer.
     pub fn groups(&mut self) -> Result<Vec<Group>, Error> {
-        let list = self.client.fetch_group_list(None, ANSWER_MAX).map_err(kafka("list groups"))?;
+        let list = self.client.fetch_group_list(None, ANSWER_MAX).map_err(self.config.failed("list groups"))?;
         let readers = list.groups().iter().filter(|group| ["consumer", ""].contains(&group.protocol_type()));
         let groups: Vec<Group> = readers.map(group).collect();
         self.by_group.retain(|name, _| groups.iter().any(|group| group.name == *name));
@@ -116,7 +112,8 @@ impl Observer {
     /// # Errors
     /// When the brokers do not answer.
     pub fn group(&self, name: &str) -> Result<Option<Group>, Error> {
-        let list = self.client.fetch_group_list(Some(name), ANSWER_MAX).map_err(kafka("look at a group"))?;
+        let list = self.client.fetch_group_list(Some(name), ANSWER_MAX);
+        let list = list.map_err(self.config.failed("look at a group"))?;
         let found = list.groups().iter().find(|group| group.name() == name).map(group);
         // A group that nobody ever joined or committed to is reported as dead.
         Ok(found.filter(|group| group.state != "Dead"))
@@ -127,7 +124,7 @@ impl Observer {
     /// # Errors
     /// When the brokers do not answer.
     pub fn partitions(&self) -> Result<BTreeSet<Partition>, Error> {
-        let metadata = self.client.fetch_metadata(None, ANSWER_MAX).map_err(kafka("list topics"))?;
+        let metadata = self.client.fetch_metadata(None, ANSWER_MAX).map_err(self.config.failed("list topics"))?;
         let topics = metadata.topics().iter().filter(|topic| !topic.name().starts_with(INTERNAL));
         let partitions = topics.flat_map(|topic| {
             let name: Arc<str> = topic.name().into();
@@ -145,9 +142,10 @@ impl Observer {
         group: &str,
         partitions: &BTreeSet<Partition>,
     ) -> Result<BTreeMap<Partition, i64>, Error> {
+        let failed = self.config.failed("read the offsets of a group");
         let client = self.client_for(group)?;
         let asked = list_of(partitions.iter());
-        let answer = client.committed_offsets(asked, ANSWER_MAX).map_err(kafka("read the offsets of a group"))?;
+        let answer = client.committed_offsets(asked, ANSWER_MAX).map_err(failed)?;
         let mut committed = BTreeMap::new();
         for element in answer.elements() {
             if let Offset::Offset(next) = element.offset() {
@@ -163,13 +161,13 @@ impl Observer {
     /// # Errors
     /// When they do not answer, or the group has members.
     pub fn commit(&mut self, group: &str, next: &BTreeMap<Partition, i64>) -> Result<(), Error> {
+        let failed = self.config.failed("set the offsets of a group");
         let mut list = TopicPartitionList::with_capacity(next.len());
         for (partition, offset) in next {
-            list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(*offset))
-                .map_err(kafka("set the offsets of a group"))?;
+            list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(*offset)).map_err(&failed)?;
         }
         let client = self.client_for(group)?;
-        client.commit(&list, CommitMode::Sync).map_err(kafka("set the offsets of a group"))
+        client.commit(&list, CommitMode::Sync).map_err(failed)
     }
 
     fn client_for(&mut self, group: &str) -> Result<&BaseConsumer, Error> {

@@ -18,7 +18,7 @@ use std::{
 use async_trait::async_trait;
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
-    config::FromClientConfigAndContext,
+    config::{FromClientConfigAndContext, RDKafkaLogLevel},
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext},
     error::KafkaError,
     types::RDKafkaRespErr,
@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, ConsumerConfig, Control, Error, Hold, Partition, Position, Record, Source, SourceEvent, metrics,
+    trouble::Trouble,
     view::{owned, partition_list},
     watchdog::{SILENT_MAX, Watchdog},
 };
@@ -93,10 +94,16 @@ struct Context {
     shared: Arc<Shared>,
     control: mpsc::Sender<Control>,
     drain_timeout: Duration,
+    trouble: Trouble,
 }
 
 impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.trouble.log(level, facility, line);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
+        self.trouble.note(reason);
         tracing::warn!(%error, reason, "kafka consumer");
     }
 }
@@ -391,11 +398,12 @@ impl KafkaSource {
         let (control_tx, control) = mpsc::channel(8);
         let (data_tx, data) = mpsc::channel(CHUNKS_MAX);
         let (stopped_tx, stopped) = oneshot::channel();
-        let context = Context { shared: shared.clone(), control: control_tx, drain_timeout: consumer.drain_timeout };
+        let (drain_timeout, trouble) = (consumer.drain_timeout, config.trouble.clone());
+        let context = Context { shared: shared.clone(), control: control_tx, drain_timeout, trouble };
         let client: BaseConsumer<Context> =
             BaseConsumer::from_config_and_context(&consumer.client(config), context).map_err(Error::Config)?;
         let topics: Vec<&str> = consumer.topics.iter().map(String::as_str).collect();
-        client.subscribe(&topics).map_err(|source| Error::Kafka { doing: "subscribe", source })?;
+        client.subscribe(&topics).map_err(config.failed("subscribe"))?;
         let thread = std::thread::Builder::new()
             .name(format!("poll-{}", consumer.group))
             .spawn({

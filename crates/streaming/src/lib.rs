@@ -25,17 +25,19 @@ mod producer;
 mod record;
 mod redrive;
 mod scan;
+mod security;
 mod sink;
 mod source;
 mod stage;
 mod topics;
+mod trouble;
 mod view;
 mod watchdog;
 
 pub use admin::{Admin, TopicSpec};
 pub use breaker::jittered;
 pub use config::{Config, ConsumerConfig};
-pub use dead_letter::DeadLetters;
+pub use dead_letter::{DeadLetters, headers as letter_headers};
 pub use groups::{Ends, Group, Member, Observer};
 pub use hold::Hold;
 pub use kafka_source::KafkaSource;
@@ -44,11 +46,12 @@ pub use metrics::{describe as describe_metrics, tell_held};
 pub use pipeline::{Pipeline, PipelineConfig};
 pub use producer::{Delivery, NotDelivered, Producer, ProducerConfig};
 pub use record::{Header, Partition, Position, Record};
-pub use redrive::{RedriveError, origin_of, redrive, redriven_from};
+pub use redrive::{RedriveError, headers as redriven_headers, origin_of, redrive, redriven_from};
 pub use scan::{
     From as ScanFrom, Offsets as ScanOffsets, Progress as ScanProgress, Ranges as ScanRanges, Scanned,
     Until as ScanUntil, partitions, read_all, resolve, scan,
 };
+pub use security::{Mechanism, Protocol, Security};
 pub use sink::{Batch, Counts, Entry, Sink, Span, WriteError, Written};
 pub use source::{Control, Source, SourceEvent};
 pub use stage::{Outcome, Rejection};
@@ -73,6 +76,14 @@ pub enum Error {
         #[source]
         source: rdkafka::error::KafkaError,
     },
+    /// The brokers would not have us: TLS or the login failed.
+    #[error("kafka: {doing}: {reason}")]
+    Shut {
+        /// What was being done.
+        doing: &'static str,
+        /// Why, and what to do about it.
+        reason: String,
+    },
     /// The broker refused something about one topic.
     #[error("topic {topic}: {reason}")]
     Topic {
@@ -87,13 +98,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether no broker could be talked to.
+    /// Whether no broker could be talked to, nobody knows why.
     pub fn is_unreachable(&self) -> bool {
-        use rdkafka::error::RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
-        let Self::Kafka { source, .. } = self else { return false };
-        source
-            .rdkafka_error_code()
-            .is_some_and(|code| [AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve].contains(&code))
+        matches!(self, Self::Kafka { source, .. } if trouble::is_unreachable(source))
     }
 
     /// Whether trying again would end the same way.

@@ -14,14 +14,14 @@ use std::{
 
 use rdkafka::{
     ClientContext,
-    config::FromClientConfigAndContext,
+    config::{FromClientConfigAndContext, RDKafkaLogLevel},
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders},
     producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
 };
 use tokio::sync::Notify;
 
-use crate::{Config, Error, Header, Record, metrics};
+use crate::{Config, Error, Header, Record, metrics, trouble::Trouble};
 
 /// A broker that does not answer a request in this time gets it again.
 const REQUEST_MAX: Duration = Duration::from_secs(5);
@@ -105,10 +105,16 @@ impl Delivery {
 
 struct Context {
     fatal: Arc<AtomicBool>,
+    trouble: Trouble,
 }
 
 impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.trouble.log(level, facility, line);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
+        self.trouble.note(reason);
         if matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal)) {
             self.fatal.store(true, Ordering::Release);
         }
@@ -131,6 +137,7 @@ pub struct Producer {
     inner: Arc<ThreadedProducer<Context>>,
     fatal: Arc<AtomicBool>,
     queue_max: u32,
+    trouble: Trouble,
 }
 
 impl fmt::Debug for Producer {
@@ -156,9 +163,10 @@ impl Producer {
             .set("partitioner", "murmur2_random");
         metrics::producer_begins();
         let fatal = Arc::new(AtomicBool::new(false));
-        let inner = ThreadedProducer::from_config_and_context(&client, Context { fatal: fatal.clone() })
-            .map_err(Error::Config)?;
-        Ok(Self { inner: Arc::new(inner), fatal, queue_max: settings.queue_max })
+        let trouble = config.trouble.clone();
+        let context = Context { fatal: fatal.clone(), trouble: trouble.clone() };
+        let inner = ThreadedProducer::from_config_and_context(&client, context).map_err(Error::Config)?;
+        Ok(Self { inner: Arc::new(inner), fatal, queue_max: settings.queue_max, trouble })
     }
 
     /// Queues one record as part of `delivery`. When that fails the delivery fails.
@@ -231,12 +239,12 @@ impl Producer {
 
     /// Waits until everything queued is acknowledged or given up; blocks, for a stopping process.
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
-        self.inner.flush(timeout).map_err(|source| Error::Kafka { doing: "flush", source })
+        self.inner.flush(timeout).map_err(self.trouble.failed("flush"))
     }
 
     /// Asks the brokers for a sign of life; blocks up to `timeout`.
     pub fn ping(&self, timeout: Duration) -> Result<(), Error> {
         let metadata = self.inner.client().fetch_metadata(None, timeout);
-        metadata.map(drop).map_err(|source| Error::Kafka { doing: "fetch metadata", source })
+        metadata.map(drop).map_err(self.trouble.failed("fetch metadata"))
     }
 }

@@ -60,7 +60,8 @@ fn topic_of(letter: &Record) -> Option<&str> {
     std::str::from_utf8(topic).ok()
 }
 
-fn headers(letter: &Record) -> Vec<Header> {
+/// The headers that a letter goes back with.
+pub fn headers(letter: &Record) -> Vec<Header> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
     let known = letter.headers.iter().filter(|(name, _)| name != REDRIVEN_AT && name != ORIGIN).cloned();
     let origin = origin_of(letter).map(|origin| (ORIGIN.to_owned(), origin.into_bytes()));

@@ -134,7 +134,6 @@ pub fn scan(
     progress: &mut dyn FnMut(Progress),
     each: &mut dyn FnMut(Scanned<'_>) -> ControlFlow<()>,
 ) -> Result<Offsets, Error> {
-    let kafka = |doing| move |source| Error::Kafka { doing, source };
     let consumer = reader(config)?;
     let mut open: HashMap<i32, i64> =
         ranges.iter().filter(|(_, range)| !range.is_empty()).map(|(number, range)| (*number, range.end)).collect();
@@ -142,9 +141,9 @@ pub fn scan(
     let mut reached: Offsets = ranges.iter().map(|(number, range)| (*number, range.start)).collect();
     let mut list = TopicPartitionList::new();
     for (number, range) in ranges.iter().filter(|(number, _)| open.contains_key(number)) {
-        list.add_partition_offset(topic, *number, Offset::Offset(range.start)).map_err(kafka("assign"))?;
+        list.add_partition_offset(topic, *number, Offset::Offset(range.start)).map_err(config.failed("assign"))?;
     }
-    consumer.assign(&list).map_err(kafka("assign"))?;
+    consumer.assign(&list).map_err(config.failed("assign"))?;
     let (mut done, mut heard) = (0, Instant::now());
     progress(Progress { done, total });
     while !open.is_empty() {
@@ -204,7 +203,7 @@ pub fn read_all(
     each: &mut dyn FnMut(Scanned<'_>),
 ) -> Result<Offsets, Error> {
     let ranges = ranges(&reader(config)?, topic, &From::Beginning, &Until::End);
-    let ranges = ranges.map_err(|source| Error::Kafka { doing: "find what to read", source })?;
+    let ranges = ranges.map_err(config.failed("find what to read"))?;
     scan(config, topic, &ranges, stop, &mut |_| (), &mut |record| {
         each(record);
         ControlFlow::Continue(())
@@ -224,7 +223,7 @@ fn reader(config: &Config) -> Result<Client, Error> {
         .set("fetch.wait.max.ms", "10")
         .set("fetch.message.max.bytes", "4194304")
         .set("queued.max.messages.kbytes", "32768");
-    Client::from_config_and_context(&client, Context).map_err(Error::Config)
+    Client::from_config_and_context(&client, Context::of(config)).map_err(Error::Config)
 }
 
 /// The offsets of a stretch of `topic`, within what each partition still has.
@@ -239,7 +238,7 @@ pub async fn resolve(config: &Config, topic: &str, from: &From, until: &Until) -
             KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition) => {
                 Error::Topic { topic: topic.clone(), reason: "the brokers know no such topic".into() }
             }
-            source => Error::Kafka { doing: "look at a topic", source },
+            source => config.failed("look at a topic")(source),
         })
     });
     asking.await.map_err(|error| Error::Stopped(format!("looking at a topic: {error}")))?

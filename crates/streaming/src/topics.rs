@@ -48,7 +48,7 @@ pub async fn topics(config: &Config, name: Option<&str>) -> Result<Vec<TopicStat
     let resources: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
     let options = AdminOptions::new().request_timeout(Some(ANSWER_MAX));
     let answers = client.describe_configs(&resources, &options).await;
-    let answers = answers.map_err(|source| Error::Kafka { doing: "read the settings of topics", source })?;
+    let answers = answers.map_err(config.failed("read the settings of topics"))?;
     for answer in answers {
         let refused = |code: RDKafkaErrorCode| Error::Topic { topic: "settings".into(), reason: code.to_string() };
         let resource = answer.map_err(refused)?;
@@ -66,17 +66,18 @@ pub async fn topics(config: &Config, name: Option<&str>) -> Result<Vec<TopicStat
 }
 
 fn states(config: &Config, wanted: Option<&str>) -> Result<Vec<TopicState>, Error> {
-    let kafka = |source| Error::Kafka { doing: "list topics", source };
+    let kafka = config.failed("list topics");
     let mut client = config.client();
     client.set("group.id", "flashsale-topics");
-    let client = Client::from_config_and_context(&client, Context).map_err(Error::Config)?;
-    let metadata = client.fetch_metadata(None, ANSWER_MAX).map_err(kafka)?;
+    let client = Client::from_config_and_context(&client, Context::of(config)).map_err(Error::Config)?;
+    let metadata = client.fetch_metadata(None, ANSWER_MAX).map_err(&kafka)?;
     let is_wanted = |name: &str| wanted.map_or(!name.starts_with("__"), |wanted| wanted == name);
     let mut topics = Vec::new();
     for topic in metadata.topics().iter().filter(|topic| is_wanted(topic.name())) {
         let mut partitions = BTreeMap::new();
         for partition in topic.partitions() {
-            let ends = once_led(|| client.fetch_watermarks(topic.name(), partition.id(), ANSWER_MAX)).map_err(kafka)?;
+            let ends =
+                once_led(|| client.fetch_watermarks(topic.name(), partition.id(), ANSWER_MAX)).map_err(&kafka)?;
             partitions.insert(partition.id(), ends);
         }
         topics.push(TopicState {
@@ -105,10 +106,8 @@ pub async fn replace_settings(config: &Config, topic: &str, settings: &BTreeMap<
         .iter()
         .fold(AlterConfig::new(ResourceSpecifier::Topic(topic)), |wanted, (key, value)| wanted.set(key, value));
     let options = AdminOptions::new().request_timeout(Some(ANSWER_MAX));
-    let answers = client
-        .alter_configs([&wanted], &options)
-        .await
-        .map_err(|source| Error::Kafka { doing: "change the settings of a topic", source })?;
+    let answers =
+        client.alter_configs([&wanted], &options).await.map_err(config.failed("change the settings of a topic"))?;
     for answer in answers {
         if let Err((_, code)) = answer {
             return Err(Error::Topic { topic: topic.to_owned(), reason: code.to_string() });

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use rdkafka::{
     ClientContext, Message, Offset, TopicPartitionList,
-    config::FromClientConfigAndContext,
+    config::{FromClientConfigAndContext, RDKafkaLogLevel},
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::KafkaError,
     message::{BorrowedMessage, Headers},
@@ -20,7 +20,7 @@ use rdkafka::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, Error, Partition, Position, Record};
+use crate::{Config, Error, Partition, Position, Record, trouble::Trouble};
 
 /// What a view reads.
 #[derive(Debug, Clone)]
@@ -35,10 +35,22 @@ pub struct ViewConfig {
 const TRIES_QUIET: u32 = 25;
 
 /// A client that reads to the end of partitions and does not take that for an error.
-pub(crate) struct Context;
+pub(crate) struct Context(Trouble);
+
+impl Context {
+    /// For a client of this configuration.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self(config.trouble.clone())
+    }
+}
 
 impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.0.log(level, facility, line);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
+        self.0.note(reason);
         // Reaching the end of a partition is reported as an error.
         if !matches!(error, KafkaError::PartitionEOF(_))
             && error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF)
@@ -95,7 +107,7 @@ impl View {
             .set("auto.offset.reset", "earliest")
             .set("fetch.wait.max.ms", "20")
             .set("queued.max.messages.kbytes", "8192");
-        let consumer = Client::from_config_and_context(&client, Context).map_err(Error::Config)?;
+        let consumer = Client::from_config_and_context(&client, Context::of(config)).map_err(Error::Config)?;
         let stop = CancellationToken::new();
         let (caught_up_tx, caught_up) = watch::channel(false);
         let thread = std::thread::Builder::new()

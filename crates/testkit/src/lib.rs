@@ -4,15 +4,24 @@
 //! (`TEST_REDIS_URL`, `TEST_DATABASE_URL`, `TEST_BROKERS`), else one in a container when a Docker engine answers, else
 //! a child process. A test keeps to itself by [`unique`] prefixes and by a [`database`] of its own; one that breaks
 //! servers takes a [`Private`] one. The binary `with-servers` shares them among the processes of a whole run.
+//!
+//! [`Issuer`] signs shoppers' tokens, as an identity provider would. [`Authority`] signs certificates, for servers that
+//! speak TLS only.
 
+mod authority;
 mod docker;
+mod issuer;
 mod private;
 mod scratch;
 mod servers;
 mod wait_until;
 
+pub use authority::{Authority, TLS_PASSWORD, TLS_USERNAME};
 pub use flashsale_localstack::Kind;
-pub use private::{Private, private_kafka, private_postgres, private_redis};
+pub use issuer::{Issuer, jwks, unsigned};
+pub use private::{
+    Private, private_kafka, private_kafka_tls, private_postgres, private_postgres_tls, private_redis, private_redis_tls,
+};
 pub use servers::{Running, database, kafka, postgres, redis};
 pub use wait_until::{Observation, wait_until};
 

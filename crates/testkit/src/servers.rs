@@ -41,7 +41,7 @@ impl Running {
                 Err(error) => eprintln!("testkit: no container for {kind}, starting a process instead: {error:#}"),
             }
         }
-        let process = private::start(kind).await?;
+        let process = private::start(kind, None).await?;
         Ok(Self { url: process.url().to_owned(), _keep: Keep::Process(process) })
     }
 

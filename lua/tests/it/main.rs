@@ -4,10 +4,11 @@
 mod differential;
 mod fence;
 mod scripts;
+mod tls;
 
 use std::time::Duration;
 
-use flashsale_core::{Attempt, Micros, RequestId, SaleConfig, SaleId, Sku, UserId};
+use flashsale_core::{Attempt, Challenge, Micros, RequestId, SaleConfig, SaleId, Sku, UserId};
 use flashsale_lua::{Config, HotState};
 
 /// A hot state of this test alone.
@@ -30,6 +31,7 @@ async fn sale(redis: &HotState, stock: u64, start_in: i64, end_in: i64) -> SaleC
         initial_stock: stock,
         start: Micros::from_millis(now + start_in),
         end: Micros::from_millis(now + end_in),
+        challenge: Challenge::ProofOfWork,
     }
 }
 

@@ -33,7 +33,10 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) async fn open() -> Self {
-        let config = Config::new(flashsale_testkit::kafka().await, "test");
+        Self::at(Config::new(flashsale_testkit::kafka().await, "test")).await
+    }
+
+    pub(crate) async fn at(config: Config) -> Self {
         let topic = unique("contract");
         let settings = [("cleanup.policy".to_owned(), "delete".to_owned())].into();
         let spec = |name: &str| TopicSpec {

@@ -6,3 +6,4 @@ mod group;
 mod hold;
 mod memory;
 mod producer;
+mod security;
