@@ -23,6 +23,7 @@ export interface SaleWish {
   /** ms from now; negative is in the past. */
   startsIn?: number;
   endsIn?: number;
+  challenge?: "PROOF_OF_WORK";
 }
 
 /** A purchase as the API tells it. */
@@ -95,6 +96,7 @@ export async function createSale(wish: SaleWish = {}): Promise<TestSale> {
     initialStock: sale.stock,
     startTime: new Date(sale.start).toISOString(),
     endTime: new Date(sale.end).toISOString(),
+    ...(wish.challenge === undefined ? {} : { challenge: wish.challenge }),
   });
   await expect
     .poll(async () => (await saleStatus(sku)).body.data?.startTime)

@@ -27,7 +27,7 @@ for (const [clock, skew] of [
   ["5 hours ahead", 5 * HOUR_MS],
   ["5 hours behind", -5 * HOUR_MS],
 ] as const) {
-  test(`FE-1 counts down by the server's clock while the browser's is ${clock}`, async ({ shop }) => {
+  test(`FE-1 FL-6 counts down by the server's clock while the browser's is ${clock}`, async ({ shop }) => {
     if (skew !== 0) await skewClock(shop.page, skew);
     const upcoming = await createSale({ startsIn: 754_000, endsIn: 2 * HOUR_MS });
     await shop.open(upcoming);

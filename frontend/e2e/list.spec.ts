@@ -71,6 +71,7 @@ test("the page comes with a strict policy, and its files are cached for good", a
       "style-src 'self'",
       "img-src 'self' data:",
       "connect-src 'self'",
+      "worker-src 'self'",
       "font-src 'self'",
       "manifest-src 'self'",
       "base-uri 'none'",

@@ -11,6 +11,7 @@ export type OutcomeName =
   | "rate-limited"
   | "unknown"
   | "invalid"
+  | "unproved"
   | "busy";
 
 /** How the page gets its news. */
@@ -61,7 +62,7 @@ export class Shop {
     this.countdown = page.getByRole("timer");
     this.identifier = page.getByLabel(/identifier/i);
     this.button = page.getByRole("button", {
-      name: /^(Buy now|Not open yet|Paused|Sold out|Sale ended|Sending…)$/,
+      name: /^(Buy now|Not open yet|Paused|Sold out|Sale ended|Sending…|Checking…)$/,
     });
     this.outcome = page.getByTestId("outcome");
     this.receipt = page.getByTestId("receipt");

@@ -7,7 +7,7 @@ test.describe.configure({ mode: "serial" });
 
 const BACK_WITHIN_MS = 20_000;
 
-test("FE-7 FE-8 an open page outlives a restart of the service, and buys after it", async ({
+test("T-11 FE-7 FE-8 an open page outlives a restart of the service, and buys after it", async ({
   shop,
   page,
 }) => {

@@ -21,8 +21,21 @@ test("a success has the data, its tag, and when it was under way", async () => {
     status: 200,
     data: "yes",
     etag: 'W/"1"',
-    timing: { sentAt: now, receivedAt: now },
+    timing: { sentAt: now, receivedAt: now, saidAfter: now },
   });
+});
+
+test.each<[string, Record<string, string>, number | undefined]>([
+  ["fetched by nginx just now", { "X-Cache-Status": "EXPIRED" }, 0],
+  ["kept by nginx for a second, of whole ones", { "X-Cache-Status": "HIT" }, 2_000],
+  ["served by nginx though it is old: unknown", { "X-Cache-Status": "STALE" }, undefined],
+  ["served by nginx while it fetches a newer one: unknown", { "X-Cache-Status": "UPDATING" }, undefined],
+  ["kept by another cache, which counts whole seconds", { Age: "3", "X-Cache-Status": "MISS" }, 4_000],
+  ["kept by a cache that says no number: unknown", { Age: "old" }, undefined],
+])("how old an answer can be: %s", async (_, headers, ageMs) => {
+  service.next("GET /x", accepted("yes", 200, headers));
+  const saidAfter = ageMs === undefined ? undefined : Date.now() - ageMs;
+  expect(await ask()).toMatchObject({ kind: "success", timing: { saidAfter } });
 });
 
 test("a 304 is `unchanged`", async () => {

@@ -4,6 +4,8 @@
 export interface Timing {
   sentAt: number;
   receivedAt: number;
+  /** When the service can have said it at the earliest: before `sentAt` if a cache kept it, unknown if for long. */
+  saidAfter: number | undefined;
 }
 
 /** The service answered with what was asked for. */
@@ -65,13 +67,28 @@ export async function request<T>(path: string, options: RequestOptions<T>): Prom
     });
     if (response.status === 304) return { kind: "unchanged" };
     const receivedAt = Date.now();
-    return read(response, await response.json(), accept, { sentAt, receivedAt });
+    const saidAfter = earliest(response.headers, sentAt);
+    return read(response, await response.json(), accept, { sentAt, receivedAt, saidAfter });
   } catch {
     return { kind: "silence" };
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", giveUp);
   }
+}
+
+/** How old an answer of nginx' cache can be. It keeps a status for a second, and counts whole ones. */
+const KEPT_MS_MAX: Record<string, number> = { MISS: 0, EXPIRED: 0, BYPASS: 0, HIT: 2_000 };
+
+/** When an answer to what was sent at `sentAt` can have been said first; unknown for what is served though it is old. */
+function earliest(headers: Headers, sentAt: number): number | undefined {
+  const nginx = headers.get("X-Cache-Status");
+  const keptMs = nginx === null ? 0 : KEPT_MS_MAX[nginx];
+  // Other caches say it in whole seconds. One in front of nginx keeps what nginx said of itself.
+  const age = headers.get("Age");
+  const ageMs = age === null ? 0 : (Number(age) + 1) * 1_000;
+  if (keptMs === undefined || !Number.isFinite(ageMs)) return undefined;
+  return sentAt - keptMs - ageMs;
 }
 
 function read<T>(

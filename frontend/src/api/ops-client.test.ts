@@ -32,9 +32,11 @@ test("each question has the key and who asks, and the key is in no address", asy
 test("only a 401 says that the key is not taken", async () => {
   const onRefused = vi.fn();
   const ops = new OpsClient(secret, onRefused);
-  service.next("GET /x", refused(503, "SERVICE_UNAVAILABLE"), "breaks", refused(401, "UNAUTHORIZED"));
+  service.next("GET /x", refused(503, "SERVICE_UNAVAILABLE"), "breaks", refused(403, "FORBIDDEN"));
+  service.next("GET /x", refused(401, "UNAUTHORIZED"));
   await ops.get("/x", isText);
   await ops.get("/x", isText);
+  expect(await ops.get("/x", isText)).toMatchObject({ kind: "refusal", status: 403 });
   expect(onRefused).not.toHaveBeenCalled();
   expect(await ops.get("/x", isText)).toMatchObject({ kind: "refusal", status: 401 });
   expect(onRefused).toHaveBeenCalledOnce();

@@ -3,7 +3,7 @@
 import type { Answer } from "./client";
 import type { OpsClient } from "./ops-client";
 import type { ReportSecond, SaleReport } from "./ops-types";
-import { isEndReason, isSaleState, isTime } from "./sales";
+import { isChallengeKind, isEndReason, isSaleState, isTime } from "./sales";
 import { type Guard, isFlag, isNumber, isText, listOf, orNull, recordOf, shaped } from "./shape";
 import type { NewProduct, Product } from "./types";
 
@@ -38,6 +38,7 @@ const isProduct: Guard<Product> = shaped({
   endTime: isTime,
   createdAt: isTime,
   saleId: isText,
+  challenge: isChallengeKind,
   state: orNull(isSaleState),
   paused: orNull(isFlag),
   currentStock: orNull(isNumber),

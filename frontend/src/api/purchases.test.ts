@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { proofFixture } from "../testing/challenge-fixture";
 import { accepted, FakeService, type Fate, refused } from "../testing/fake-service";
 import { purchase, type Reply, readReceipt } from "./purchases";
 
 const POST = "POST /api/v1/purchases";
 const GET = "GET /api/v1/purchases";
+const captcha = { kind: "CAPTCHA", siteKey: "site", verifier: "captcha.example" } as const;
 const receipt = { purchaseNo: "PUR-1", purchasedAt: "2026-11-23T12:00:00.123Z" };
 
 let service: FakeService;
@@ -21,6 +23,14 @@ test("an attempt says who buys what, and its key", async () => {
   expect(sent?.headers.get("X-User-Id")).toBe("alice");
   expect(sent?.headers.get("Idempotency-Key")).toBe("k-1");
   expect(sent?.headers.get("Content-Type")).toBe("application/json");
+});
+
+test("an attempt carries an answer to a challenge only where there is one", async () => {
+  service.always(POST, accepted(receipt));
+  await send();
+  await purchase({ sku: "DEMO", user: "alice", key: "k-1" }, undefined, "text:1");
+  const sent = service.requests(POST).map(({ headers }) => headers.get("X-Challenge-Response"));
+  expect(sent).toEqual([null, "text:1"]);
 });
 
 test.each(["Zoë", "王小明", "a🙂b"])("the identifier %s goes as UTF-8", async (user) => {
@@ -47,6 +57,22 @@ describe("FE-4: every answer to an attempt is told apart", () => {
       refused(200, "SALE_NOT_ACTIVE", { reason }),
       { kind: "not-active", reason },
     ]),
+    [
+      "a challenge",
+      refused(403, "CHALLENGE_REQUIRED", { challenge: proofFixture() }),
+      { kind: "challenged", challenge: proofFixture() },
+    ],
+    [
+      "a challenge that was not met",
+      refused(403, "CHALLENGE_FAILED", { challenge: captcha }),
+      { kind: "challenged", challenge: captcha },
+    ],
+    [
+      "a challenge without its text",
+      refused(403, "CHALLENGE_REQUIRED", { challenge: { kind: "PROOF_OF_WORK", difficultyBits: 18 } }),
+      { kind: "challenged", challenge: undefined },
+    ],
+    ["no right to it", refused(403, "FORBIDDEN"), { kind: "invalid", field: "request" }],
     ["no such sale", refused(404, "NOT_FOUND"), { kind: "not-active", reason: "NO_SALE" }],
     [
       "a bad identifier",

@@ -1,5 +1,6 @@
 /** Buying one unit, and looking up who holds what. */
 
+import { type Challenge, isChallenge } from "./challenges";
 import { headerText, isRecord, type Refusal, request } from "./client";
 import { isTime } from "./sales";
 import type { PurchaseAttempt, Receipt } from "./types";
@@ -24,6 +25,8 @@ export type Reply =
   | { kind: "not-active"; reason: NotActiveReason }
   /** The service takes no such identifier, or no such request. */
   | { kind: "invalid"; field: "user" | "request" }
+  /** The sale asks for an answer to this first; none when the service did not say to what. */
+  | { kind: "challenged"; challenge: Challenge | undefined }
   /** Nothing was decided. */
   | { kind: "rate-limited"; retryAfterMs: number }
   /** Cannot decide now; the attempt may or may not have been decided. */
@@ -33,11 +36,20 @@ export type Reply =
 
 const SECOND_MS = 1_000;
 
-export async function purchase(attempt: Attempt, signal?: AbortSignal): Promise<Reply> {
+/** `challengeResponse` is the answer to the challenge of the sale, if that has one. */
+export async function purchase(
+  attempt: Attempt,
+  signal?: AbortSignal,
+  challengeResponse?: string,
+): Promise<Reply> {
   const body: PurchaseAttempt = { sku: attempt.sku };
   const answer = await request("/api/v1/purchases", {
     method: "POST",
-    headers: { "X-User-Id": headerText(attempt.user), "Idempotency-Key": attempt.key },
+    headers: {
+      "X-User-Id": headerText(attempt.user),
+      "Idempotency-Key": attempt.key,
+      ...(challengeResponse === undefined ? {} : { "X-Challenge-Response": challengeResponse }),
+    },
     json: body,
     timeoutMs: PURCHASE_TIMEOUT_MS,
     accept: isReceipt,
@@ -67,6 +79,12 @@ function refused({ status, error, retryAfterMs = SECOND_MS }: Refusal): Reply {
       return isReceipt(error.purchase)
         ? { kind: "already-purchased", receipt: receiptOf(error.purchase) }
         : { kind: "silence" };
+    case "CHALLENGE_REQUIRED":
+    case "CHALLENGE_FAILED":
+      return {
+        kind: "challenged",
+        challenge: isChallenge(error.challenge) ? error.challenge : undefined,
+      };
     case "NOT_FOUND":
       return { kind: "not-active", reason: "NO_SALE" };
     default:

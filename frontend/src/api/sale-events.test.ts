@@ -38,6 +38,18 @@ test("events, ids and the wished delay are handed on, also in pieces", async () 
   ]);
 });
 
+test.each([
+  [undefined, true],
+  ["NONE", true],
+  ["PROOF_OF_WORK", true],
+  ["CAPTCHA", true],
+  ["RIDDLE", false],
+  [null, false],
+])("a sale with the challenge %s is one: %s", (challenge, isOne) => {
+  const data = JSON.stringify({ ...saleFixture(), challenge });
+  expect(parseEvent({ event: "initial", data, id: undefined }) !== undefined).toBe(isOne);
+});
+
 test("a resumed stream names the last event", async () => {
   follow("a-9");
   follow();

@@ -1,7 +1,7 @@
 /** Reading sales: one by its SKU, and all. */
 
 import { type Answer, isRecord, request } from "./client";
-import type { Catalogue, EndReason, Sale, SaleState } from "./types";
+import type { Catalogue, ChallengeKind, EndReason, Sale, SaleState } from "./types";
 
 const READ_TIMEOUT_MS = 5_000;
 
@@ -31,6 +31,7 @@ export function saysNoSuchSale(status: number, code: string): boolean {
 
 const STATES: readonly string[] = ["UPCOMING", "ACTIVE", "ENDED"] satisfies SaleState[];
 const END_REASONS: readonly string[] = ["SOLD_OUT", "TIME_EXPIRED"] satisfies EndReason[];
+const CHALLENGES: readonly string[] = ["NONE", "PROOF_OF_WORK", "CAPTCHA"] satisfies ChallengeKind[];
 
 export function isSaleState(value: unknown): value is SaleState {
   return typeof value === "string" && STATES.includes(value);
@@ -38,6 +39,10 @@ export function isSaleState(value: unknown): value is SaleState {
 
 export function isEndReason(value: unknown): value is EndReason {
   return typeof value === "string" && END_REASONS.includes(value);
+}
+
+export function isChallengeKind(value: unknown): value is ChallengeKind {
+  return typeof value === "string" && CHALLENGES.includes(value);
 }
 
 export function isUnits(value: unknown): value is number {
@@ -59,7 +64,8 @@ export function isSale(value: unknown): value is Sale {
     isTime(value.startTime) &&
     isTime(value.endTime) &&
     isTime(value.serverTime) &&
-    (value.endReason === undefined || isEndReason(value.endReason))
+    (value.endReason === undefined || isEndReason(value.endReason)) &&
+    (value.challenge === undefined || isChallengeKind(value.challenge))
   );
 }
 

@@ -390,6 +390,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/purchases/challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a shopper has to do before a try.
+         * @description Most sales ask for nothing. One that does may be asked ahead of its start; a puzzle expires.
+         */
+        get: operations["readChallenge"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sales": {
         parameters: {
             query?: never;
@@ -521,6 +541,52 @@ export interface components {
              * @example 2026-11-23T12:10:00.000Z
              */
             serverTime: string;
+        };
+        /** @description What a shopper has to do before a try. */
+        Challenge: {
+            /** @enum {string} */
+            kind: "NONE";
+        } | {
+            /**
+             * @description The puzzle, for this shopper and this sale.
+             * @example MS4xOC4xNzk1NDM1MjYwMTIz.c2lnbmF0dXJl
+             */
+            challenge: string;
+            /**
+             * Format: int32
+             * @description Each doubles the work.
+             * @example 18
+             */
+            difficultyBits: number;
+            /**
+             * Format: date-time
+             * @description Until when a response to it is taken.
+             * @example 2026-11-23T12:02:00.000Z
+             */
+            expiresAt: string;
+            /** @enum {string} */
+            kind: "PROOF_OF_WORK";
+        } | {
+            /** @enum {string} */
+            kind: "CAPTCHA";
+            /** @description The provider's public name of this site. */
+            siteKey: string;
+            /**
+             * @description The provider: the host that is asked about tokens.
+             * @example api.hcaptcha.com
+             */
+            verifier: string;
+        };
+        /**
+         * @description What a purchase must bring along: nothing, the solution of a puzzle, or a CAPTCHA provider's token.
+         * @example NONE
+         * @enum {string}
+         */
+        ChallengeKind: "NONE" | "PROOF_OF_WORK" | "CAPTCHA";
+        /** @description A challenge. */
+        ChallengeSuccess: {
+            data: components["schemas"]["Challenge"];
+            success: boolean;
         };
         /** @description A consumer group. What is not known is `null`; the verdict is that of its worst partition. */
         Consumer: {
@@ -740,14 +806,14 @@ export interface components {
             /** @description All open ones. */
             all?: boolean;
             /** @description All open ones of a cause. */
-            class?: string;
+            class?: string | null;
             /**
              * @description Only say which.
              * @default true
              */
             dryRun: boolean;
             /** @description These. */
-            ids?: string[];
+            ids?: string[] | null;
             /**
              * @description Why, in 1 to 500 characters.
              * @example a load test of the first day
@@ -996,6 +1062,14 @@ export interface components {
              */
             redriven: number;
         };
+        /** @description That the process runs. */
+        Liveness: {
+            /**
+             * @description `live`.
+             * @example live
+             */
+            status: string;
+        };
         /** @description A record, readable. */
         Message: {
             /** @description Its headers. */
@@ -1054,10 +1128,12 @@ export interface components {
         Mode: "DRY_RUN" | "REPAIR";
         /** @description A product to be. */
         NewProduct: {
+            /** @description `NONE` when it is left out. `CAPTCHA` needs a configured provider. */
+            challenge?: components["schemas"]["ChallengeKind"];
             /**
              * Format: date-time
              * @description As `startTime`; after it, and in the future.
-             * @example 2026-11-23T13:00:00.000Z
+             * @example 2099-11-23T13:00:00.000Z
              */
             endTime: string;
             /**
@@ -1075,7 +1151,7 @@ export interface components {
             /**
              * Format: date-time
              * @description ISO 8601 with an offset; cut off to a millisecond.
-             * @example 2026-11-23T12:00:00.000Z
+             * @example 2099-11-23T12:00:00.000Z
              */
             startTime: string;
         };
@@ -1207,9 +1283,11 @@ export interface components {
         ProductAnswer: components["schemas"]["Success_Product"] | components["schemas"]["Failure"];
         /** @description What shall be different: one field or more. */
         ProductPatch: {
+            /** @description `CAPTCHA` needs a configured provider. */
+            challenge?: components["schemas"]["ChallengeKind"];
             /**
              * Format: date-time
-             * @example 2026-11-23T13:00:00.000Z
+             * @example 2099-11-23T13:00:00.000Z
              */
             endTime?: string;
             /**
@@ -1221,12 +1299,14 @@ export interface components {
             productName?: string;
             /**
              * Format: date-time
-             * @example 2026-11-23T12:00:00.000Z
+             * @example 2099-11-23T12:00:00.000Z
              */
             startTime?: string;
         };
         /** @description What an administrator set. */
         ProductSettings: {
+            /** @description What a purchase must bring along. */
+            challenge: components["schemas"]["ChallengeKind"];
             /**
              * Format: date-time
              * @description When the product was stored first.
@@ -1289,7 +1369,7 @@ export interface components {
              * Format: int64
              * @description How many: only 1.
              */
-            qty?: number;
+            qty?: number | null;
             /**
              * @description What to buy.
              * @example DEMO
@@ -1313,7 +1393,12 @@ export interface components {
         };
         /** @description What was wrong. */
         PurchaseError: {
-            /** @description `SALE_NOT_ACTIVE`, `SOLD_OUT`, `ALREADY_PURCHASED`, `VALIDATION_ERROR`, `NOT_FOUND`, `RATE_LIMITED`, … */
+            /** @description With `CHALLENGE_REQUIRED` and `CHALLENGE_FAILED`: what to do before the next try. */
+            challenge?: components["schemas"]["Challenge"];
+            /**
+             * @description `SALE_NOT_ACTIVE`, `SOLD_OUT`, `ALREADY_PURCHASED`, `CHALLENGE_REQUIRED`, `CHALLENGE_FAILED`,
+             *     `VALIDATION_ERROR`, `NOT_FOUND`, `RATE_LIMITED`, …
+             */
             code: string;
             /** @description With `VALIDATION_ERROR`: what is wrong with each field. */
             fields?: {
@@ -1361,7 +1446,7 @@ export interface components {
              * @description Which sale; every one when left out.
              * @example DEMO
              */
-            sku?: string;
+            sku?: string | null;
         };
         /** @description A comparison of Redis, the log and Postgres for one sale. */
         Reconciliation: {
@@ -1403,14 +1488,14 @@ export interface components {
             /** @description All open ones. */
             all?: boolean;
             /** @description All open ones of a cause. */
-            class?: string;
+            class?: string | null;
             /**
              * @description Only say what would become of them.
              * @default true
              */
             dryRun: boolean;
             /** @description These. */
-            ids?: string[];
+            ids?: string[] | null;
             /** @description Send also those that would come back. */
             includeFailing?: boolean;
         };
@@ -1471,23 +1556,23 @@ export interface components {
              */
             dryRun: boolean;
             /** @description With `group`. */
-            group?: string;
+            group?: string | null;
             /**
              * Format: int64
              * @description With `offset`.
              */
-            offset?: number;
+            offset?: number | null;
             /** @description Only these partitions; all when left out or empty. */
             partitions?: number[];
             /**
              * Format: date-time
              * @description With `time`: ISO 8601 with an offset.
              */
-            time?: string;
+            time?: string | null;
             /** @description Where to go on. */
             to: components["schemas"]["ResetTo"];
             /** @description Only this topic. */
-            topic?: string;
+            topic?: string | null;
         };
         /** @description What becomes of one partition. */
         ResetMove: {
@@ -1549,6 +1634,8 @@ export interface components {
         ResetTo: "earliest" | "latest" | "offset" | "time" | "group";
         /** @description A sale as shoppers see it. */
         Sale: {
+            /** @description What a purchase must bring along, see `GET /api/v1/purchases/challenge`; left out when it is nothing. */
+            challenge?: components["schemas"]["ChallengeKind"];
             /** @description Why it ended, once it has. */
             endReason?: components["schemas"]["EndReason"];
             /**
@@ -2023,6 +2110,8 @@ export interface components {
         Success_Sale: {
             /** @description A sale as shoppers see it. */
             data: {
+                /** @description What a purchase must bring along, see `GET /api/v1/purchases/challenge`; left out when it is nothing. */
+                challenge?: components["schemas"]["ChallengeKind"];
                 /** @description Why it ended, once it has. */
                 endReason?: components["schemas"]["EndReason"];
                 /**
@@ -2266,6 +2355,27 @@ export interface operations {
                     "application/json": components["schemas"]["Success_Catalogue"];
                 };
             };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It cannot be told now; come back after `Retry-After` seconds. */
             503: {
                 headers: {
@@ -2339,6 +2449,45 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It cannot be done now; come back after `Retry-After` seconds. */
             503: {
                 headers: {
@@ -2397,6 +2546,45 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It cannot be done now; come back after `Retry-After` seconds. */
             503: {
                 headers: {
@@ -2423,8 +2611,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Who acts, for the list of acts */
-                "X-Operator"?: string | null;
+                /** @description Who acts, for the list of acts; a key with a name says it by itself */
+                "X-Operator"?: string;
             };
             path: {
                 /**
@@ -2435,7 +2623,7 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
                 "application/json": components["schemas"]["PartitionsBody"];
             };
@@ -2489,12 +2677,48 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It is no consumer that takes orders */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "REQUEST_TIMEOUT",
+                     *         "message": "The body did not arrive in time."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Failure"];
                 };
             };
@@ -2543,6 +2767,27 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It cannot be done now; come back after `Retry-After` seconds. */
             503: {
                 headers: {
@@ -2569,8 +2814,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Who acts, for the list of acts */
-                "X-Operator"?: string | null;
+                /** @description Who acts, for the list of acts; a key with a name says it by itself */
+                "X-Operator"?: string;
             };
             path: {
                 /**
@@ -2635,12 +2880,48 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description There is no such group or topic */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "REQUEST_TIMEOUT",
+                     *         "message": "The body did not arrive in time."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Failure"];
                 };
             };
@@ -2689,6 +2970,27 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It cannot be done now; come back after `Retry-After` seconds. */
             503: {
                 headers: {
@@ -2715,8 +3017,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Who acts, for the list of acts */
-                "X-Operator"?: string | null;
+                /** @description Who acts, for the list of acts; a key with a name says it by itself */
+                "X-Operator"?: string;
             };
             path: {
                 /**
@@ -2727,7 +3029,7 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
                 "application/json": components["schemas"]["PartitionsBody"];
             };
@@ -2781,12 +3083,48 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It is no consumer that takes orders */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "REQUEST_TIMEOUT",
+                     *         "message": "The body did not arrive in time."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Failure"];
                 };
             };
@@ -2835,6 +3173,27 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It cannot be done now; come back after `Retry-After` seconds. */
             503: {
                 headers: {
@@ -2861,10 +3220,10 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description `open` (without it), `redriven`, `discarded` or `all`
+                 * @description Without it `open`
                  * @example open
                  */
-                state?: string;
+                state?: "open" | "redriven" | "discarded" | "all";
                 /** @description Only those of this cause */
                 class?: string;
                 /**
@@ -2915,6 +3274,45 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It cannot be done now; come back after `Retry-After` seconds. */
             503: {
                 headers: {
@@ -2941,8 +3339,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Who acts, for the list of acts */
-                "X-Operator"?: string | null;
+                /** @description Who acts, for the list of acts; a key with a name says it by itself */
+                "X-Operator"?: string;
             };
             path?: never;
             cookie?: never;
@@ -3001,6 +3399,42 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "REQUEST_TIMEOUT",
+                     *         "message": "The body did not arrive in time."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description The body is larger than 16 KiB, or for operators than 256 KiB. */
             413: {
                 headers: {
@@ -3037,6 +3471,27 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It cannot be done now; come back after `Retry-After` seconds. */
             503: {
                 headers: {
@@ -3063,8 +3518,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Who acts, for the list of acts */
-                "X-Operator"?: string | null;
+                /** @description Who acts, for the list of acts; a key with a name says it by itself */
+                "X-Operator"?: string;
             };
             path?: never;
             cookie?: never;
@@ -3123,6 +3578,42 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "REQUEST_TIMEOUT",
+                     *         "message": "The body did not arrive in time."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It cannot be tried now */
             409: {
                 headers: {
@@ -3161,6 +3652,27 @@ export interface operations {
                      *       "error": {
                      *         "code": "UNSUPPORTED_MEDIA_TYPE",
                      *         "message": "Send the body as application/json."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
                      *       },
                      *       "success": false
                      *     }
@@ -3241,12 +3753,51 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description There is no such letter */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Failure"];
                 };
             };
@@ -3301,6 +3852,45 @@ export interface operations {
                      *       "error": {
                      *         "code": "UNAUTHORIZED",
                      *         "message": "This needs a valid X-Admin-Key."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
                      *       },
                      *       "success": false
                      *     }
@@ -3386,6 +3976,45 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It cannot be done now; come back after `Retry-After` seconds. */
             503: {
                 headers: {
@@ -3412,13 +4041,13 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Who acts, for the list of acts */
-                "X-Operator"?: string | null;
+                /** @description Who acts, for the list of acts; a key with a name says it by itself */
+                "X-Operator"?: string;
             };
             path?: never;
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
                 "application/json": components["schemas"]["ReconcileBody"];
             };
@@ -3472,12 +4101,48 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description There is no such sale */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "REQUEST_TIMEOUT",
+                     *         "message": "The body did not arrive in time."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Failure"];
                 };
             };
@@ -3519,6 +4184,27 @@ export interface operations {
                      *       "error": {
                      *         "code": "UNSUPPORTED_MEDIA_TYPE",
                      *         "message": "Send the body as application/json."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
                      *       },
                      *       "success": false
                      *     }
@@ -3599,12 +4285,51 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description There is no such product */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Failure"];
                 };
             };
@@ -3666,6 +4391,45 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It cannot be done now; come back after `Retry-After` seconds. */
             503: {
                 headers: {
@@ -3695,7 +4459,7 @@ export interface operations {
                 partition?: number;
                 /** @description From this offset on */
                 offset?: number;
-                /** @description From this time on, ISO 8601 with an offset */
+                /** @description From this time on, ISO 8601 with an offset; not beside `offset` */
                 time?: string;
                 /**
                  * @description At most this many, 1 to 500
@@ -3761,12 +4525,51 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description There is no such topic or partition */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Failure"];
                 };
             };
@@ -3848,6 +4651,45 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It cannot be done now; come back after `Retry-After` seconds. */
             503: {
                 headers: {
@@ -3874,8 +4716,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Who acts, for the list of acts */
-                "X-Operator"?: string | null;
+                /** @description Who acts, for the list of acts; a key with a name says it by itself */
+                "X-Operator"?: string;
             };
             path?: never;
             cookie?: never;
@@ -3934,6 +4776,42 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "REQUEST_TIMEOUT",
+                     *         "message": "The body did not arrive in time."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description The SKU exists; nothing was changed */
             409: {
                 headers: {
@@ -3981,6 +4859,27 @@ export interface operations {
                      *       "error": {
                      *         "code": "UNSUPPORTED_MEDIA_TYPE",
                      *         "message": "Send the body as application/json."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
                      *       },
                      *       "success": false
                      *     }
@@ -4061,12 +4960,51 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description There is no such product */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Failure"];
                 };
             };
@@ -4096,8 +5034,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Who acts, for the list of acts */
-                "X-Operator"?: string | null;
+                /** @description Who acts, for the list of acts; a key with a name says it by itself */
+                "X-Operator"?: string;
             };
             path: {
                 /**
@@ -4162,12 +5100,48 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description There is no such product */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description The body did not come in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "REQUEST_TIMEOUT",
+                     *         "message": "The body did not arrive in time."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Failure"];
                 };
             };
@@ -4207,6 +5181,27 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It cannot be done now; come back after `Retry-After` seconds. */
             503: {
                 headers: {
@@ -4233,8 +5228,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Who acts, for the list of acts */
-                "X-Operator"?: string | null;
+                /** @description Who acts, for the list of acts; a key with a name says it by itself */
+                "X-Operator"?: string;
             };
             path: {
                 /**
@@ -4283,7 +5278,7 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
-            /** @description This environment does not allow it */
+            /** @description The key's role, or this environment, does not allow it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4298,6 +5293,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Failure"];
                 };
             };
@@ -4327,8 +5343,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Who acts, for the list of acts */
-                "X-Operator"?: string | null;
+                /** @description Who acts, for the list of acts; a key with a name says it by itself */
+                "X-Operator"?: string;
             };
             path: {
                 /**
@@ -4377,12 +5393,51 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description There is no such product */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Failure"];
                 };
             };
@@ -4412,8 +5467,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Who acts, for the list of acts */
-                "X-Operator"?: string | null;
+                /** @description Who acts, for the list of acts; a key with a name says it by itself */
+                "X-Operator"?: string;
             };
             path: {
                 /**
@@ -4462,12 +5517,51 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description The key's role does not allow it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "FORBIDDEN",
+                     *         "message": "This needs a key with the role admin; the role of yours is operator."
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description There is no such product */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Failure"];
                 };
             };
@@ -4504,7 +5598,7 @@ export interface operations {
             };
             header: {
                 /**
-                 * @description Who asks, 1 to 255 characters after trimming
+                 * @description Who asks, 1 to 255 characters after trimming; ignored where shoppers have tokens
                  * @example alice
                  */
                 "X-User-Id": string;
@@ -4534,12 +5628,44 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description This installation wants a token, and there is none that is good */
+            401: {
+                headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description The caller holds no unit */
             404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Failure"];
                 };
             };
@@ -4569,10 +5695,15 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description Who buys, 1 to 255 characters after trimming */
+                /**
+                 * @description Who buys, 1 to 255 characters after trimming; ignored where shoppers have tokens
+                 * @example alice
+                 */
                 "X-User-Id": string;
                 /** @description Names the attempt, 1 to 255 visible ASCII characters */
-                "Idempotency-Key"?: string | null;
+                "Idempotency-Key"?: string;
+                /** @description What the challenge of the sale asks for, 1 to 2048 visible ASCII characters */
+                "X-Challenge-Response"?: string;
             };
             path?: never;
             cookie?: never;
@@ -4610,8 +5741,37 @@ export interface operations {
                     "application/json": components["schemas"]["PurchaseFailure"];
                 };
             };
+            /** @description This installation wants a token, and there is none that is good */
+            401: {
+                headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurchaseFailure"];
+                };
+            };
+            /** @description The sale has a challenge, and the response to it is missing or not good */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurchaseFailure"];
+                };
+            };
             /** @description No such sale */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurchaseFailure"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4646,9 +5806,11 @@ export interface operations {
                     "application/json": components["schemas"]["PurchaseFailure"];
                 };
             };
-            /** @description Too many attempts of this user; see Retry-After */
+            /** @description Too many attempts of this user, or from this address; see Retry-After */
             429: {
                 headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4658,6 +5820,91 @@ export interface operations {
             /** @description Cannot decide now; see Retry-After */
             503: {
                 headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurchaseFailure"];
+                };
+            };
+        };
+    };
+    readChallenge: {
+        parameters: {
+            query: {
+                /**
+                 * @description What is to be bought
+                 * @example DEMO
+                 */
+                sku: string;
+            };
+            header: {
+                /**
+                 * @description Who buys, 1 to 255 characters after trimming; ignored where shoppers have tokens
+                 * @example alice
+                 */
+                "X-User-Id": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What to do, or nothing */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChallengeSuccess"];
+                };
+            };
+            /** @description Not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurchaseFailure"];
+                };
+            };
+            /** @description This installation wants a token, and there is none that is good */
+            401: {
+                headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurchaseFailure"];
+                };
+            };
+            /** @description No such sale */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurchaseFailure"];
+                };
+            };
+            /** @description Too many requests from this address; see Retry-After */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurchaseFailure"];
+                };
+            };
+            /** @description Cannot tell now; see Retry-After */
+            503: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4677,7 +5924,7 @@ export interface operations {
             };
             header?: {
                 /** @description The ETag of what the caller has */
-                "If-None-Match"?: string | null;
+                "If-None-Match"?: string;
             };
             path?: never;
             cookie?: never;
@@ -4726,6 +5973,27 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            /** @description Too many requests from this address; come back after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    /** @description Seconds to wait */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "RATE_LIMITED",
+                     *         "message": "Too many attempts. Please wait.",
+                     *         "retryAfter": 1
+                     *       },
+                     *       "success": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             /** @description It cannot be told now; come back after `Retry-After` seconds. */
             503: {
                 headers: {
@@ -4761,7 +6029,7 @@ export interface operations {
             };
             header?: {
                 /** @description The id of the last event that was seen */
-                "Last-Event-ID"?: string | null;
+                "Last-Event-ID"?: string;
             };
             path?: never;
             cookie?: never;
@@ -4862,7 +6130,9 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["Liveness"];
+                };
             };
         };
     };

@@ -4,6 +4,9 @@ import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 
+/** What a sale asks of a browser before it sells to it. */
+export type ChallengeKind = Schemas["ChallengeKind"];
+/** `challenge` is left out where there is none. */
 export type Sale = Schemas["Sale"];
 export type SaleState = Sale["state"];
 export type EndReason = NonNullable<Sale["endReason"]>;

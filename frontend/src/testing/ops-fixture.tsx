@@ -246,6 +246,7 @@ export function productFixture(different: Partial<Product> = {}): Product {
     sku: "DEMO",
     saleId: "S1",
     productName: "Demo phone",
+    challenge: "NONE",
     initialStock: 100,
     startTime: NOON,
     endTime: "2026-11-23T13:00:00.000Z",

@@ -8,8 +8,12 @@ import {
   consumersAnswer,
   OPS,
   overviewFixture,
+  productFixture,
   topicFixture,
 } from "../../testing/ops-fixture";
+
+// The app loads it when it is needed; here that is no part of what is waited for.
+import "./ops-page";
 
 vi.mock("./chart/plot", () => ({
   Plot: class {
@@ -82,6 +86,22 @@ test("a key that is refused later brings the form back", async () => {
   const key = screen.getByLabelText<HTMLInputElement>("Admin key");
   expect(key.value).toBe("");
   expect(document.activeElement).toBe(key);
+});
+
+test("a key whose role does not suffice is told which one would, and stays", async () => {
+  const message = "This needs a key with the role operator; the role of yours is viewer.";
+  service.always("GET /api/v1/products", accepted([productFixture()]));
+  service.always("POST /api/v1/products/DEMO/pause", refused(403, "FORBIDDEN", { message }));
+  await open("/ops?view=sales");
+  await user.click(await screen.findByRole("button", { name: "Pause DEMO" }));
+  const told = `${message} Only this was refused: you are still signed in.`;
+  await screen.findByText(told);
+  expect(screen.getByRole("navigation", { name: "Views" })).toBeDefined();
+  await user.click(screen.getByRole("button", { name: "Create a sale…" }));
+  service.always("POST /api/v1/products", refused(403, "FORBIDDEN", { message: "Not with this role." }));
+  await user.click(screen.getByRole("button", { name: "Create" }));
+  await screen.findByText(/^Not with this role\. Only this/);
+  expect(service.seen.at(-1)?.headers.get("X-Admin-Key")).toBe("secret");
 });
 
 test("the key can be forgotten", async () => {

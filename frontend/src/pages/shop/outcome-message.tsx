@@ -3,6 +3,8 @@ import type { NotActiveReason } from "../../api/purchases";
 import { Icon, type IconName } from "../../components/icon";
 import type { Outcome } from "./buying/attempt";
 
+type Unproved = Extract<Outcome, { kind: "unproved" }>["because"];
+
 type Tone = "good" | "wait" | "over" | "bad";
 
 interface Message {
@@ -43,7 +45,7 @@ export function OutcomeMessage({ outcome, onCheckAgain }: { outcome: Outcome; on
 
 /** Whether to interrupt a screen reader: something went wrong that the shopper must know now. */
 export function isAlert(outcome: Outcome): boolean {
-  return outcome.kind === "unknown" || outcome.kind === "invalid" || outcome.kind === "busy";
+  return ["unknown", "invalid", "unproved", "busy"].includes(outcome.kind);
 }
 
 function messageOf(outcome: Outcome): Message {
@@ -94,6 +96,8 @@ function messageOf(outcome: Outcome): Message {
         headline: "The shop is very busy",
         next: "Your request is being repeated by itself. Please stay on this page.",
       };
+    case "unproved":
+      return { tone: "bad", icon: "warning", ...unproved(outcome.because) };
     case "unknown":
       return {
         tone: "bad",
@@ -149,6 +153,31 @@ function notActive(reason: NotActiveReason): Omit<Message, "tone"> {
         icon: "info",
         headline: "This sale is gone",
         next: <>The shop does not offer it any more, and nothing was bought. {allSales}.</>,
+      };
+  }
+}
+
+function unproved(because: Unproved): Pick<Message, "headline" | "next"> {
+  switch (because) {
+    case "no-worker":
+      return {
+        headline: "Your browser could not do the check",
+        next: "This sale has each browser do a short calculation first. Nothing was bought. Reload the page, or use another browser.",
+      };
+    case "no-captcha":
+      return {
+        headline: "This page cannot show the check",
+        next: "This sale asks for a CAPTCHA, and the shop has put none on this page. Nothing was bought. Ask the shop where it sells it.",
+      };
+    case "no-token":
+      return {
+        headline: "The check was not completed",
+        next: "Nothing was bought. Press the button to get the check again.",
+      };
+    case "refused":
+      return {
+        headline: "The check did not succeed",
+        next: "Nothing was bought. Try again; should that not help, reload the page.",
       };
   }
 }

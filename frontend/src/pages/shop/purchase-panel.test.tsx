@@ -2,7 +2,9 @@ import { act, cleanup, render, screen } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Sale } from "../../api/types";
+import { proofFixture } from "../../testing/challenge-fixture";
 import { accepted, FakeService, type Fate, refused } from "../../testing/fake-service";
+import { fakeWorkers } from "../../testing/fake-worker";
 import { saleFixture } from "../../testing/sale-fixture";
 import { Checkout } from "./buying/checkout";
 import { ServerClock } from "./live/server-clock";
@@ -167,6 +169,98 @@ describe("FE-4: each outcome", () => {
     await buy(refused(200, "SOLD_OUT"));
     expect(button().textContent).toBe("Sold out");
     expect(button().disabled).toBe(true);
+  });
+});
+
+describe("a sale with a challenge", () => {
+  const CHALLENGE = "GET /api/v1/purchases/challenge";
+
+  async function buyIn(challenge: "PROOF_OF_WORK" | "CAPTCHA"): Promise<void> {
+    open(saleFixture({ challenge }));
+    await user.type(input(), "alice");
+    await user.click(button());
+    await pass(0);
+  }
+
+  test("says once what the browser does, and shows to the eye how far it is", async () => {
+    const workers = fakeWorkers();
+    service.always(CHALLENGE, accepted(proofFixture()));
+    await buyIn("PROOF_OF_WORK");
+    expect(button().textContent).toBe("Checking…");
+    expect(button().disabled).toBe(true);
+    const status = screen.getByRole("status");
+    const text = status.textContent;
+    expect(text).toMatch(/your browser does a short calculation/);
+    const bar = status.querySelector("[aria-hidden=true]");
+    const fill = bar?.firstElementChild as HTMLElement;
+    expect(fill.style.transform).toBe("scaleX(0)");
+    act(() => workers[0]?.says({ kind: "tried", tries: 2 ** 18 }));
+    expect(fill.style.transform).toMatch(/^scaleX\(0\.63/);
+    expect(status.textContent).toBe(text);
+    service.next(POST, accepted(receipt));
+    act(() => workers[0]?.says({ kind: "found", nonce: "1" }));
+    await pass(0);
+    expect(outcome().dataset.outcome).toBe("purchased");
+    expect(status.querySelector("[aria-hidden=true].progress-bar")).toBeNull();
+  });
+
+  test("is silent while it prepares", async () => {
+    const workers = fakeWorkers();
+    service.always(CHALLENGE, accepted(proofFixture()));
+    open(saleFixture({ challenge: "PROOF_OF_WORK" }));
+    await user.type(input(), "alice");
+    await pass(3_000);
+    expect(workers).toHaveLength(1);
+    expect(button().textContent).toBe("Buy now");
+    expect(screen.getByRole("status").textContent).toBe("");
+  });
+
+  test("that this browser cannot meet says so", async () => {
+    vi.stubGlobal("Worker", undefined);
+    service.always(CHALLENGE, accepted(proofFixture()));
+    await buyIn("PROOF_OF_WORK");
+    expect(outcome().dataset.outcome).toBe("unproved");
+    expect(outcome().textContent).toContain("Your browser could not do the check");
+    expect(outcome().closest("[role=alert]")).not.toBeNull();
+    expect(button().textContent).toBe("Buy now");
+    expect(button().disabled).toBe(false);
+  });
+
+  test("that the service does not take as met says so", async () => {
+    const refusal = refused(403, "CHALLENGE_REQUIRED", { challenge: { kind: "NONE" } });
+    service.always(POST, refusal);
+    await buy(refusal);
+    expect(outcome().textContent).toContain("The check did not succeed");
+  });
+
+  test("that is a CAPTCHA the page does not have says so", async () => {
+    await buyIn("CAPTCHA");
+    expect(outcome().textContent).toContain("This page cannot show the check");
+    expect(service.requests(POST)).toHaveLength(0);
+  });
+
+  test("that is a CAPTCHA of the shop waits for it", async () => {
+    let solve = (_: string) => {};
+    window.flashsaleCaptcha = () => new Promise((resolve) => (solve = resolve));
+    service.always(CHALLENGE, accepted({ kind: "CAPTCHA", siteKey: "site", verifier: "captcha.example" }));
+    service.next(POST, accepted(receipt));
+    await buyIn("CAPTCHA");
+    expect(button().textContent).toBe("Checking…");
+    expect(screen.getByRole("status").textContent).toMatch(/complete the shop’s check/);
+    solve("token");
+    await pass(0);
+    delete window.flashsaleCaptcha;
+    expect(outcome().dataset.outcome).toBe("purchased");
+    expect(service.requests(POST)[0]?.headers.get("X-Challenge-Response")).toBe("token");
+  });
+
+  test("that is a CAPTCHA which was closed can be shown again", async () => {
+    window.flashsaleCaptcha = () => Promise.reject(new Error("closed"));
+    service.always(CHALLENGE, accepted({ kind: "CAPTCHA", siteKey: "site", verifier: "captcha.example" }));
+    await buyIn("CAPTCHA");
+    delete window.flashsaleCaptcha;
+    expect(outcome().textContent).toContain("The check was not completed");
+    expect(button().disabled).toBe(false);
   });
 });
 

@@ -41,6 +41,7 @@ export function PurchasePanel({ sale, checkout }: { sale: Sale | undefined; chec
         <PurchaseForm
           sale={sale}
           state={state}
+          onBuyer={checkout.takeBuyer}
           onBuy={(user) => {
             pressed.current = "buy";
             void checkout.buy(user);
@@ -68,8 +69,24 @@ export function PurchasePanel({ sale, checkout }: { sale: Sale | undefined; chec
   );
 }
 
-function Progress({ state: { activity, retry } }: { state: CheckoutState }) {
+function Progress({ state: { activity, retry, checking } }: { state: CheckoutState }) {
   if (activity === "idle") return null;
+  if (checking?.kind === "CAPTCHA") {
+    return <p className="progress">This sale keeps robots out. Please complete the shop’s check.</p>;
+  }
+  if (checking !== undefined) {
+    return (
+      <div className="progress">
+        <p>
+          This sale keeps robots out: your browser does a short calculation first. Please stay on this page.
+        </p>
+        {/* For the eye only: the text is read out once, and does not change. */}
+        <div className="progress-bar" aria-hidden="true">
+          <span className="progress-bar-fill" style={{ transform: `scaleX(${checking.share})` }} />
+        </div>
+      </div>
+    );
+  }
   if (retry?.because === "silence") {
     return (
       <p className="progress">
@@ -82,11 +99,13 @@ function Progress({ state: { activity, retry } }: { state: CheckoutState }) {
 
 function PurchaseForm({
   sale,
-  state: { activity, outcome },
+  state: { activity, checking, outcome },
+  onBuyer,
   onBuy,
 }: {
   sale: Sale | undefined;
   state: CheckoutState;
+  onBuyer: (user: string | undefined) => void;
   onBuy: (user: string) => void;
 }) {
   const [text, setText] = useState(savedIdentifier);
@@ -95,6 +114,7 @@ function PurchaseForm({
   const [inputId, faultId, hintId] = [useId(), useId(), useId()];
 
   const isBusy = activity !== "idle";
+  const busyText = checking === undefined ? "Sending…" : "Checking…";
   const isUnknown = outcome?.kind === "unknown";
   const isSoldOut = outcome?.kind === "sold-out";
   const waitSeconds = useSecondsUntil(outcome?.kind === "rate-limited" ? outcome.until : undefined);
@@ -102,6 +122,11 @@ function PurchaseForm({
     sale !== undefined && isOpen(sale) && !isBusy && !isUnknown && !isSoldOut && waitSeconds === 0;
   const isRefused = outcome?.kind === "invalid" && outcome.field === "user";
   const shownFault = fault ?? (isRefused ? "The shop does not take this identifier." : undefined);
+
+  useEffect(() => {
+    const identifier = checkIdentifier(text);
+    onBuyer(identifier.valid ? identifier.user : undefined);
+  }, [text, onBuyer]);
 
   useEffect(() => {
     if (isRefused) input.current?.focus();
@@ -157,7 +182,7 @@ function PurchaseForm({
       </div>
       <button type="submit" className="button button-buy" disabled={!canBuy} aria-busy={isBusy}>
         {isBusy && <span className="spinner" aria-hidden="true" />}
-        {isBusy ? "Sending…" : isSoldOut ? "Sold out" : buttonText(sale)}
+        {isBusy ? busyText : isSoldOut ? "Sold out" : buttonText(sale)}
       </button>
     </form>
   );

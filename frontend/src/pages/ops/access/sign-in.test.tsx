@@ -61,6 +61,7 @@ test("a wrong key is told, and its input has the focus", async () => {
 test.each<[string, Fate, string]>([
   ["no answer", "breaks", "cannot tell now"],
   ["a service that is busy", refused(503, "SERVICE_UNAVAILABLE"), "It says: SERVICE_UNAVAILABLE"],
+  ["a network that is not let in", refused(403, "FORBIDDEN"), "whatever the key. It says: FORBIDDEN"],
 ])("%s is not a wrong key", async (_, fate, text) => {
   await enter(fate);
   await waitFor(() => expect(alert()).toContain(text));

@@ -137,6 +137,9 @@ async function tryOut(access: OpsAccess): Promise<Fault | undefined> {
     return { field: "key", text: "This is not the admin key." };
   }
   const said = answer.kind === "refusal" ? ` It says: ${answer.error.message}` : "";
+  if (answer.kind === "refusal" && answer.status === 403) {
+    return { field: undefined, text: `The service does not let you in, whatever the key.${said}` };
+  }
   return {
     field: undefined,
     text: `The service cannot tell now whether the key is right. Try again in a moment.${said}`,

@@ -4,7 +4,7 @@ import { Icon } from "../../../components/icon";
 import { plural } from "../format";
 import type { PollState } from "../live/poll";
 import type { Polled } from "../live/use-poll";
-import { problemText } from "./problem";
+import { isForbidden, problemText } from "./problem";
 
 /** What was asked for, or that it is being loaded, or why it cannot be; and a notice when it may be old. */
 export function Loaded<T>({
@@ -29,7 +29,7 @@ export function Loaded<T>({
       ) : problem !== undefined ? (
         <div className="blank" role="alert">
           <Icon name="cloudOff" />
-          <h2>{isNone(problem) ? `There is no ${what}` : `No news of ${what}`}</h2>
+          <h2>{headingOf(problem, what)}</h2>
           <p>
             {problemText(problem)} {!isOfTheQuestion(problem) && "This page keeps asking."}
           </p>
@@ -49,8 +49,10 @@ export function Loaded<T>({
   );
 }
 
-function isNone(problem: Problem): boolean {
-  return problem.kind === "refusal" && problem.status === 404;
+function headingOf(problem: Problem, what: string): string {
+  if (isForbidden(problem)) return `You may not see ${what}`;
+  const isNone = problem.kind === "refusal" && problem.status === 404;
+  return isNone ? `There is no ${what}` : `No news of ${what}`;
 }
 
 /** Whether asking the same once more would hardly help. */

@@ -2,6 +2,7 @@ import { act, cleanup, render, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { useState } from "react";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Problem } from "../../../api/ops-client";
 import { DataTable } from "./data-table";
 import { Dialog } from "./dialog";
 import { Figure } from "./figures";
@@ -124,13 +125,13 @@ describe("a dialog", () => {
 
 describe("what was asked for", () => {
   const refresh = vi.fn();
-  const draw = (state: { data?: string; at?: number; isLost?: boolean }) =>
+  const draw = (state: { data?: string; at?: number; isLost?: boolean; problem?: Problem }) =>
     render(
       <Loaded
         polled={{
           data: state.data,
           at: state.at,
-          problem: state.isLost === true ? { kind: "silence" } : undefined,
+          problem: state.isLost === true ? { kind: "silence" } : state.problem,
           refresh,
         }}
         what="the fruit"
@@ -149,6 +150,15 @@ describe("what was asked for", () => {
     expect(screen.getByRole("alert").textContent).toContain("No news of the fruit");
     await user.click(screen.getByRole("button", { name: "Ask now" }));
     expect(refresh).toHaveBeenCalledOnce();
+  });
+
+  test("is not for everybody", () => {
+    const error = { code: "FORBIDDEN", message: "This needs a key with the role admin." };
+    draw({ problem: { kind: "refusal", status: 403, error, retryAfterMs: undefined } });
+    const told = screen.getByRole("alert").textContent;
+    expect(told).toContain("You may not see the fruit");
+    expect(told).toContain("the role admin. Only this was refused: you are still signed in.");
+    expect(told).not.toContain("keeps asking");
   });
 
   test("may be old, and says how old", () => {

@@ -6,9 +6,16 @@ import type { Problem } from "../../../api/ops-client";
 export function problemText(problem: Problem): string {
   if (problem.kind === "silence") return "The service gave no answer that this page can use.";
   const { code, message } = problem.error;
+  // The message names the role that is needed. A key that may not do one thing is still good for others.
+  if (isForbidden(problem)) return `${message} Only this was refused: you are still signed in.`;
   const faults = Object.entries(faultsOf(problem)).map(([field, fault]) => `${field} ${fault}`);
   const details = faults.length === 0 ? "" : ` ${faults.join("; ")}.`;
   return `${message}${details} (${code})`;
+}
+
+/** Whether it is not for whoever asked, although the key is good. */
+export function isForbidden(problem: Problem): boolean {
+  return problem.kind === "refusal" && problem.status === 403;
 }
 
 /** As {@link problemText}, of something that was to be done: without an answer it may have been done all the same. */

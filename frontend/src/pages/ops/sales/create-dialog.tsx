@@ -1,17 +1,19 @@
 import { type FormEvent, useRef, useState } from "react";
 import { type Problem, problemOf } from "../../../api/ops-client";
 import { createProduct } from "../../../api/ops-sales";
-import type { NewProduct } from "../../../api/types";
+import { isChallengeKind } from "../../../api/sales";
+import type { ChallengeKind, NewProduct } from "../../../api/types";
 import { fromInput, toInput } from "../format";
 import { Dialog } from "../parts/dialog";
 import { Field } from "../parts/field";
 import { actProblemText, faultsOf } from "../parts/problem";
 import { useWorkplace } from "../workplace";
+import { CHALLENGES } from "./challenges";
 
 const MINUTE_MS = 60_000;
 
 interface Input {
-  name: keyof NewProduct;
+  name: Exclude<keyof NewProduct, "challenge">;
   label: string;
   hint?: string;
   type: "text" | "number" | "datetime-local";
@@ -30,18 +32,23 @@ const INPUTS: Input[] = [
   { name: "endTime", label: "End (UTC)", type: "datetime-local" },
 ];
 
-type Texts = Record<keyof NewProduct, string>;
+/** All fields, from top to bottom. */
+const NAMES: (keyof NewProduct)[] = [...INPUTS.map(({ name }) => name), "challenge"];
+
+interface Entered extends Record<Input["name"], string> {
+  challenge: ChallengeKind;
+}
 
 /** Sets up a sale; what the service finds wrong is told beside the input. */
 export function CreateDialog({ onDone, onClose }: { onDone: () => void; onClose: () => void }) {
   const { ops } = useWorkplace();
-  const [texts, setTexts] = useState(fresh);
+  const [entered, setEntered] = useState(fresh);
   const [isBusy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
   const [created, setCreated] = useState<string>();
   const form = useRef<HTMLFormElement>(null);
   const faults = problem === undefined ? {} : faultsOfForm(problem);
-  const isTold = INPUTS.some(({ name }) => name in faults);
+  const isTold = NAMES.some((name) => name in faults);
 
   const submit = async (event: FormEvent) => {
     event.preventDefault();
@@ -49,18 +56,18 @@ export function CreateDialog({ onDone, onClose }: { onDone: () => void; onClose:
     setBusy(true);
     setProblem(undefined);
     setCreated(undefined);
-    const answer = await createProduct(ops, productOf(texts));
+    const answer = await createProduct(ops, productOf(entered));
     setBusy(false);
     if (answer.kind === "success") {
       setCreated(answer.data.sku);
-      setTexts(fresh());
+      setEntered(fresh());
       onDone();
       return;
     }
     const problem = problemOf(answer);
     setProblem(problem);
-    const first = INPUTS.find(({ name }) => name in faultsOfForm(problem));
-    if (first !== undefined) form.current?.querySelector<HTMLInputElement>(`[name=${first.name}]`)?.focus();
+    const first = NAMES.find((name) => name in faultsOfForm(problem));
+    if (first !== undefined) form.current?.querySelector<HTMLElement>(`[name=${first}]`)?.focus();
   };
 
   return (
@@ -75,12 +82,17 @@ export function CreateDialog({ onDone, onClose }: { onDone: () => void; onClose:
                 type={type}
                 {...(type === "text" ? {} : { step: 1 })}
                 autoComplete="off"
-                value={texts[name]}
-                onChange={(event) => setTexts({ ...texts, [name]: event.target.value })}
+                value={entered[name]}
+                onChange={(event) => setEntered({ ...entered, [name]: event.target.value })}
               />
             )}
           </Field>
         ))}
+        <ChallengeField
+          value={entered.challenge}
+          fault={faults.challenge}
+          onChange={(challenge) => setEntered({ ...entered, challenge })}
+        />
         <p role="alert" className="ops-fault">
           {problem !== undefined && !isTold && actProblemText(problem)}
         </p>
@@ -100,8 +112,41 @@ export function CreateDialog({ onDone, onClose }: { onDone: () => void; onClose:
   );
 }
 
-/** In five minutes, for an hour. */
-function fresh(): Texts {
+function ChallengeField({
+  value,
+  fault,
+  onChange,
+}: {
+  value: ChallengeKind;
+  fault: string | undefined;
+  onChange: (value: ChallengeKind) => void;
+}) {
+  return (
+    <Field
+      label="Challenge"
+      hint="What each try to buy costs, against bots. It cannot be changed after the start."
+      fault={fault}
+    >
+      {(props) => (
+        <select
+          {...props}
+          name="challenge"
+          value={value}
+          onChange={({ target }) => isChallengeKind(target.value) && onChange(target.value)}
+        >
+          {Object.entries(CHALLENGES).map(([kind, name]) => (
+            <option key={kind} value={kind}>
+              {name}
+            </option>
+          ))}
+        </select>
+      )}
+    </Field>
+  );
+}
+
+/** In five minutes, for an hour, for whoever comes. */
+function fresh(): Entered {
   const start = Math.ceil(Date.now() / MINUTE_MS + 5) * MINUTE_MS;
   const input = (ms: number) => toInput(new Date(ms).toISOString());
   return {
@@ -110,16 +155,18 @@ function fresh(): Texts {
     initialStock: "100",
     startTime: input(start),
     endTime: input(start + 60 * MINUTE_MS),
+    challenge: "NONE",
   };
 }
 
-function productOf({ sku, productName, initialStock, startTime, endTime }: Texts): NewProduct {
+function productOf({ sku, productName, initialStock, startTime, endTime, challenge }: Entered): NewProduct {
   return {
     sku: sku.trim(),
     productName: productName.trim(),
     initialStock: Number(initialStock),
     startTime: fromInput(startTime),
     endTime: fromInput(endTime),
+    challenge,
   };
 }
 

@@ -42,7 +42,7 @@ test("a sale is told from what the products and the overview know", async () => 
     accepted([
       productFixture(),
       productFixture({ sku: "LOST", saleId: "S2", state: null, currentStock: null, totalPurchases: null }),
-      productFixture({ sku: "OVER", saleId: "S3", state: "ENDED" }),
+      productFixture({ sku: "OVER", saleId: "S3", state: "ENDED", challenge: "PROOF_OF_WORK" }),
     ]),
   );
   const over = saleOverviewFixture({ sku: "OVER", saleId: "S3", state: "ENDED", endReason: "SOLD_OUT" });
@@ -52,6 +52,8 @@ test("a sale is told from what the products and the overview know", async () => 
   expect(rows()[0]).toContain("DEMODemo phoneLive now5842100");
   expect(rows()[1]).toContain("LOSTDemo phoneunknownunknownunknown100unknown");
   expect(rows()[2]).toContain("Sold out");
+  expect(rows().map((row) => row?.includes("Proof of work"))).toEqual([false, false, true]);
+  expect(rows().join()).not.toContain("None");
   expect(screen.queryByRole("button", { name: "Pause OVER" })).toBeNull();
 });
 
@@ -90,6 +92,7 @@ test("a new sale is set up in UTC", async () => {
     productName: "A lamp",
     initialStock: 100,
     startTime: new Date(`${start}Z`).toISOString(),
+    challenge: "NONE",
   });
   await press("Close");
   expect(location.search).toBe("?view=sales");
@@ -109,6 +112,31 @@ test("what is wrong with a new sale is told beside its input, the first of which
   expect(document.activeElement).toBe(stock);
   await press("Create");
   await waitFor(() => expect(told(screen.getByLabelText("SKU"))).toBe("ALREADY_EXISTS"));
+});
+
+test.each([
+  ["Proof of work", "PROOF_OF_WORK"],
+  ["CAPTCHA", "CAPTCHA"],
+])("a new sale may have a challenge: %s", async (name, challenge) => {
+  service.next(CREATE, accepted(productFixture({ sku: "LAMP" }), 201));
+  renderOps(<SalesView />, "/ops?view=sales&create=1");
+  const choice = screen.getByLabelText<HTMLSelectElement>("Challenge");
+  expect([...choice.options].map(({ text }) => text)).toEqual(["None", "Proof of work", "CAPTCHA"]);
+  await user.selectOptions(choice, name);
+  await press("Create");
+  await screen.findByText(/^LAMP is set up\./);
+  expect(service.requests(CREATE)[0]?.json).toMatchObject({ challenge });
+  expect(choice.value).toBe("NONE");
+});
+
+test("a challenge that nobody can check is told beside the choice", async () => {
+  const fields = { challenge: "needs a configured provider" };
+  service.next(CREATE, refused(400, "VALIDATION_ERROR", { fields }));
+  renderOps(<SalesView />, "/ops?view=sales&create=1");
+  await press("Create");
+  await screen.findByText("needs a configured provider");
+  expect(document.activeElement).toBe(screen.getByLabelText("Challenge"));
+  expect(screen.getByLabelText("Challenge").getAttribute("aria-invalid")).toBe("true");
 });
 
 test("a fault of no input is told too", async () => {

@@ -15,6 +15,7 @@ import { saleStanding } from "../parts/standing";
 import { ViewHead } from "../parts/view-head";
 import { ViewLink } from "../parts/view-link";
 import { useWorkplace } from "../workplace";
+import { CHALLENGES } from "./challenges";
 import { CreateDialog } from "./create-dialog";
 import { ReportView } from "./report-view";
 
@@ -142,6 +143,12 @@ function columns(action: Action, order: OrderSale): Column<Row>[] {
       title: "Ends",
       cell: ({ product }) => <Moment iso={product.endTime} />,
       sortBy: ({ product }) => product.endTime,
+    },
+    {
+      id: "challenge",
+      title: "Challenge",
+      cell: ({ product: { challenge } }) => challenge !== "NONE" && CHALLENGES[challenge],
+      sortBy: ({ product }) => product.challenge,
     },
     {
       id: "actions",

@@ -1,10 +1,12 @@
 /**
  * One attempt until its end (FE-8): the same key is sent again after a timeout, a broken connection or a 503,
- * because then nobody knows whether the unit was sold. The service gives the same key the same answer.
+ * because then nobody knows whether the unit was sold. The service gives the same key the same answer. It goes with
+ * an answer to the challenge of the sale, if that has one; when the service refuses that, once more with a new one.
  */
 
 import { type Attempt, type NotActiveReason, purchase, type Reply } from "../../../api/purchases";
 import type { Receipt } from "../../../api/types";
+import type { ChallengeAnswers, Hindrance } from "../challenge/answers";
 import { backoffMs } from "../live/backoff";
 import { pause } from "./pause";
 
@@ -22,6 +24,8 @@ export type Outcome =
   /** Nothing was decided; `until` is when to try again, in ms since 1970 by this device. */
   | { kind: "rate-limited"; until: number }
   | { kind: "invalid"; field: "user" | "request" }
+  /** Nothing was decided: the challenge could not be answered, or no answer to it was good enough. */
+  | { kind: "unproved"; because: Hindrance | "refused" }
   /** The service cannot decide now, and is being asked again. */
   | { kind: "busy" }
   /** No answer came to any try. */
@@ -37,21 +41,33 @@ export interface SettleOptions {
   /** An earlier sending of this key may have been decided. */
   maybeDecided: boolean;
   onRetry(retry: Retry): void;
+  answers: ChallengeAnswers;
   signal: AbortSignal;
 }
 
 /** Sends `attempt` until it is answered or six tries are over; none when `signal` ended it. */
 export async function settle(attempt: Attempt, options: SettleOptions): Promise<Outcome | undefined> {
-  const { onRetry, signal } = options;
+  const { onRetry, answers, signal } = options;
   let { maybeDecided } = options;
+  let wasChallenged = false;
   for (let tries = 1; ; tries += 1) {
-    const reply = await purchase(attempt, signal);
+    const answered = await answers.get(attempt.user);
     if (signal.aborted) return undefined;
-    // Only of a first try it is certain that nothing of it was decided before.
-    const isFinal = reply.kind === "rate-limited" ? !maybeDecided : !isOpen(reply);
+    if (answered.kind === "impossible") return unproved(answered.because, maybeDecided);
+    const reply = await purchase(attempt, signal, answered.text);
+    if (signal.aborted) return undefined;
+    if (reply.kind === "challenged") {
+      answers.demand(attempt.user, reply.challenge);
+      if (wasChallenged) return unproved("refused", maybeDecided);
+      wasChallenged = true;
+      continue;
+    }
+    // Only of a first try it is certain that nothing of it was decided before. And who was challenged comes back at
+    // once, not knowing that the refused try counts.
+    const isFinal = reply.kind === "rate-limited" ? !maybeDecided && !wasChallenged : !isOpen(reply);
     if (isFinal) return outcomeOf(reply);
     if (reply.kind !== "rate-limited") maybeDecided = true;
-    if (tries === TRIES_MAX) return { kind: "unknown" };
+    if (tries >= TRIES_MAX) return maybeDecided ? { kind: "unknown" } : outcomeOf(reply);
     onRetry({ nextTry: tries + 1, because: reply.kind === "silence" ? "silence" : "busy" });
     const wished = "retryAfterMs" in reply ? Math.min(reply.retryAfterMs, RETRY_AFTER_MAX_MS) : 0;
     await pause(Math.max(wished * (1 + Math.random() / 5), backoffMs(tries, RETRY_MS)), signal);
@@ -59,11 +75,18 @@ export async function settle(attempt: Attempt, options: SettleOptions): Promise<
   }
 }
 
+/** Without an answer to the challenge nothing is decided, but an earlier sending may have been. */
+function unproved(because: Hindrance | "refused", maybeDecided: boolean): Outcome {
+  return maybeDecided ? { kind: "unknown" } : { kind: "unproved", because };
+}
+
+type Ended = Exclude<Reply, { kind: "challenged" }>;
+
 function isOpen(reply: Reply): boolean {
   return reply.kind === "busy" || reply.kind === "silence";
 }
 
-function outcomeOf(reply: Reply): Outcome {
+function outcomeOf(reply: Ended): Outcome {
   switch (reply.kind) {
     case "purchased":
     case "already-purchased":
@@ -89,13 +112,15 @@ const RECORD_WAIT_MAX_MS = 120_000;
  */
 export async function awaitRecord(
   attempt: Attempt,
+  answers: ChallengeAnswers,
   signal: AbortSignal,
 ): Promise<{ kind: "recorded"; receipt: Receipt } | { kind: "stalled" } | { kind: "disputed" } | undefined> {
   const end = Date.now() + RECORD_WAIT_MAX_MS;
+  let text = answers.kept(attempt.user);
   while (Date.now() < end) {
     await pause(RECORD_POLL_EVERY_MS, signal);
     if (signal.aborted) return undefined;
-    const reply = await purchase(attempt, signal);
+    const reply = await purchase(attempt, signal, text);
     if (signal.aborted) return undefined;
     switch (reply.kind) {
       case "purchased":
@@ -106,6 +131,15 @@ export async function awaitRecord(
       case "busy":
       case "silence":
         break;
+      case "challenged": {
+        // Who has bought is not to be shown a CAPTCHA for it.
+        if (reply.challenge?.kind !== "PROOF_OF_WORK") return { kind: "stalled" };
+        answers.demand(attempt.user, reply.challenge);
+        const answered = await answers.get(attempt.user);
+        if (signal.aborted) return undefined;
+        text = answered.kind === "answered" ? answered.text : undefined;
+        break;
+      }
       default:
         // It is another sale by now, or none.
         return { kind: "disputed" };

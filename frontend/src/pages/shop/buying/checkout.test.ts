@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { proofFixture } from "../../../testing/challenge-fixture";
 import { accepted, FakeService, refused } from "../../../testing/fake-service";
+import { type FakeWorker, fakeWorkers } from "../../../testing/fake-worker";
 import { saleFixture } from "../../../testing/sale-fixture";
 import { ServerClock } from "../live/server-clock";
 import { Checkout } from "./checkout";
@@ -159,6 +161,147 @@ describe("buying", () => {
     expect(outcome()).toBe("not-active");
     checkout.takeSale(sale);
     expect(outcome()).toBeUndefined();
+  });
+});
+
+describe("a sale with a challenge", () => {
+  const CHALLENGE = "GET /api/v1/purchases/challenge";
+  const challenged = saleFixture({ challenge: "PROOF_OF_WORK" });
+  const asked = () => service.requests(CHALLENGE);
+  let workers: FakeWorker[];
+
+  beforeEach(() => {
+    workers = fakeWorkers();
+    service.always(CHALLENGE, accepted(proofFixture()));
+    service.always(POST, accepted(numbers));
+  });
+
+  function visitChallenged(different: Parameters<typeof saleFixture>[0] = {}): void {
+    checkout = new Checkout("DEMO", new ServerClock());
+    checkout.start();
+    checkout.takeSale({ ...challenged, ...different });
+  }
+
+  async function find(nonce: string): Promise<void> {
+    await pass(0);
+    workers.at(-1)?.says({ kind: "found", nonce });
+    await pass(0);
+  }
+
+  test("says how far the check is, then buys with the answer", async () => {
+    visitChallenged();
+    void checkout.buy("alice");
+    await pass(0);
+    expect(state()).toMatchObject({ activity: "sending", checking: { kind: "PROOF_OF_WORK", share: 0 } });
+    expect(savedAttempt("DEMO")).toBeDefined();
+    workers[0]?.says({ kind: "tried", tries: 2 ** 18 });
+    expect(state().checking?.share).toBeGreaterThan(0.6);
+    expect(sent()).toHaveLength(0);
+    await find("1");
+    expect(state()).toMatchObject({ activity: "idle", checking: undefined, outcome: { kind: "purchased" } });
+    expect(sent().map(({ headers }) => headers.get("X-Challenge-Response"))).toEqual(["text:1"]);
+  });
+
+  test("is prepared for when the buyer has written who they are, and the click is sent at once", async () => {
+    visitChallenged();
+    for (const typed of ["a", "al", "alice"]) {
+      checkout.takeBuyer(typed);
+      await pass(1_000);
+    }
+    expect(asked()).toHaveLength(0);
+    await pass(2_000);
+    expect(asked().map(({ headers }) => headers.get("X-User-Id"))).toEqual(["alice"]);
+    await find("1");
+    void checkout.buy("alice");
+    await pass(0);
+    expect(outcome()).toBe("purchased");
+    expect(asked()).toHaveLength(1);
+  });
+
+  test("is prepared for 20 to 10 s before the opening, whatever the stock does", async () => {
+    const upcoming = { ...challenged, state: "UPCOMING", startTime: "2026-11-23T12:20:00.000Z" } as const;
+    visitChallenged(upcoming);
+    checkout.takeBuyer("alice");
+    await pass(10 * 60_000 - 15_001);
+    expect(asked()).toHaveLength(0);
+    checkout.takeSale({ ...upcoming, stock: 41 });
+    await pass(1);
+    expect(asked()).toHaveLength(1);
+  });
+
+  test("that is far away is prepared for only then", async () => {
+    visitChallenged({ state: "UPCOMING", startTime: "2027-11-23T12:00:00.000Z" });
+    checkout.takeBuyer("alice");
+    await pass(60_000);
+    expect(asked()).toHaveLength(0);
+  });
+
+  test.each([
+    ["has ended", { state: "ENDED" }],
+    ["asks for a CAPTCHA", { challenge: "CAPTCHA" }],
+    ["asks for nothing", { challenge: "NONE" }],
+  ] as const)("that %s is not prepared for", async (_, different) => {
+    visitChallenged(different);
+    checkout.takeBuyer("alice");
+    await pass(60_000);
+    expect(asked()).toHaveLength(0);
+  });
+
+  test("is not prepared for without a buyer, nor for one who has bought", async () => {
+    visitChallenged();
+    checkout.takeBuyer(undefined);
+    await pass(60_000);
+    checkout.takeBuyer("alice");
+    elsewhere(() => saveReceipt("DEMO", kept));
+    await pass(60_000);
+    expect(asked()).toHaveLength(0);
+  });
+
+  test("a click joins the preparation", async () => {
+    visitChallenged();
+    checkout.takeBuyer("alice");
+    await pass(3_000);
+    void checkout.buy("alice");
+    await find("1");
+    expect(outcome()).toBe("purchased");
+    expect(workers).toHaveLength(1);
+  });
+
+  test("that cannot be met ends the attempt, and the next click tries anew", async () => {
+    visitChallenged();
+    void checkout.buy("alice");
+    await pass(0);
+    workers[0]?.fails();
+    await pass(0);
+    expect(state()).toMatchObject({ activity: "idle", checking: undefined, outcome: { kind: "unproved" } });
+    expect(savedAttempt("DEMO")).toBeUndefined();
+    expect(sent()).toHaveLength(0);
+    void checkout.buy("alice");
+    await find("1");
+    expect(outcome()).toBe("purchased");
+  });
+
+  test("a page that is left calculates no more, and sends nothing", async () => {
+    visitChallenged();
+    checkout.takeBuyer("bob");
+    void checkout.buy("alice");
+    await pass(0);
+    checkout.stop();
+    expect(workers[0]?.isTerminated).toBe(true);
+    await pass(60_000);
+    expect(workers).toHaveLength(1);
+    expect(sent()).toHaveLength(0);
+    expect(savedAttempt("DEMO")).toBeDefined();
+  });
+
+  test("FE-8: a reload meets the challenge again, and finishes the attempt with its key", async () => {
+    saveAttempt(attempt);
+    visitChallenged();
+    await pass(0);
+    expect(state()).toMatchObject({ activity: "resuming", checking: { kind: "PROOF_OF_WORK" } });
+    await find("1");
+    expect(outcome()).toBe("purchased");
+    expect(sent()[0]?.headers.get("Idempotency-Key")).toBe("k-1");
   });
 });
 

@@ -8,6 +8,8 @@
 
 import { readReceipt } from "../../../api/purchases";
 import type { Receipt, Sale } from "../../../api/types";
+import { ChallengeAnswers, type Checking } from "../challenge/answers";
+import { jitterMs } from "../live/backoff";
 import { isSameSale } from "../live/sale-merge";
 import type { ServerClock } from "../live/server-clock";
 import { awaitRecord, type Outcome, type Retry, settle } from "./attempt";
@@ -32,6 +34,8 @@ export interface CheckoutState {
   activity: "idle" | "sending" | "resuming";
   /** Why it takes longer, while it does. */
   retry: Retry | undefined;
+  /** The challenge that is being answered, also before the click. */
+  checking: Checking | undefined;
   outcome: Outcome | undefined;
   receipt: SavedReceipt | undefined;
 }
@@ -39,25 +43,37 @@ export interface CheckoutState {
 /** FE-8: in the opening second everybody clicks at once; this spreads them. */
 const OPENING_MS = 1_000;
 const OPENING_JITTER_MAX_MS = 500;
+/** A challenge is answered this long before the opening; not by everybody at once, and with time left to do it. */
+const AHEAD_MS = 20_000;
+const AHEAD_SPREAD_MS = 10_000;
+/** Somebody who has not typed for so long has written all of their identifier. */
+const TYPED_MS = 1_500;
+/** Longest delay that a timer of a browser takes. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
 /** When to ask whether a kept receipt is still right; a question without an answer is asked again. */
 const VERIFY_AFTER_MS = [0, 3_000, 15_000];
 
 export class Checkout {
   readonly #sku: string;
   readonly #clock: ServerClock;
+  readonly #answers: ChallengeAnswers;
   readonly #listeners = new Set<() => void>();
   #state: CheckoutState;
   /** From `start` to `stop`. */
   #life = new AbortController();
   #sale: Sale | undefined;
   #isRunning = false;
+  /** Who is in the form. */
+  #buyer: string | undefined;
+  #aheadTimer: ReturnType<typeof setTimeout> | undefined;
   /** Ends waiting for the records, and verifying. */
   #background = new AbortController();
 
   constructor(sku: string, clock: ServerClock) {
     this.#sku = sku;
     this.#clock = clock;
-    this.#state = { activity: "idle", retry: undefined, ...kept(sku) };
+    this.#answers = new ChallengeAnswers(sku, clock, (checking) => this.#update({ checking }));
+    this.#state = { activity: "idle", retry: undefined, checking: undefined, ...kept(sku) };
   }
 
   readonly getState = (): CheckoutState => this.#state;
@@ -77,6 +93,8 @@ export class Checkout {
   stop(): void {
     this.#life.abort();
     this.#background.abort();
+    this.#answers.stop();
+    clearTimeout(this.#aheadTimer);
     this.#sale = undefined;
     this.#isRunning = false;
   }
@@ -85,6 +103,9 @@ export class Checkout {
   takeSale(sale: Sale): void {
     const known = this.#sale;
     this.#sale = sale;
+    this.#answers.kind = sale.challenge;
+    const isNews = known?.state !== sale.state || known.challenge !== sale.challenge;
+    if (isNews || known.startTime !== sale.startTime) this.#planAnswer();
     if (known === undefined) {
       this.#begin(sale);
       return;
@@ -97,6 +118,13 @@ export class Checkout {
     if (outcome?.kind === "not-active" && isOpen(sale) && !isOpen(known))
       this.#update({ outcome: undefined });
   }
+
+  /** Says who is in the form, so that a challenge is answered before they click; none while that is nobody. */
+  readonly takeBuyer = (user: string | undefined): void => {
+    if (user === this.#buyer) return;
+    this.#buyer = user;
+    this.#planAnswer();
+  };
 
   /** FE-8: one attempt of `user`; while one is under way, nothing. */
   async buy(user: string): Promise<void> {
@@ -141,6 +169,19 @@ export class Checkout {
     for (const listener of this.#listeners) listener();
   }
 
+  /** Has a proof of work done when its time comes. A CAPTCHA waits for the click: it takes a person. */
+  #planAnswer(): void {
+    clearTimeout(this.#aheadTimer);
+    const [sale, user] = [this.#sale, this.#buyer];
+    if (sale?.challenge !== "PROOF_OF_WORK" || sale.state === "ENDED" || user === undefined) return;
+    const early = Date.parse(sale.startTime) - AHEAD_MS - this.#clock.now();
+    const delay = early > 0 ? early + jitterMs(0, AHEAD_SPREAD_MS) : jitterMs(TYPED_MS, 2 * TYPED_MS);
+    if (delay > TIMER_MAX_MS) return;
+    this.#aheadTimer = setTimeout(() => {
+      if (!this.#isRunning && this.#state.receipt === undefined) void this.#answers.get(user);
+    }, delay);
+  }
+
   /** Goes on where an earlier visit was. */
   #begin(sale: Sale): void {
     const attempt = savedAttempt(this.#sku);
@@ -174,6 +215,7 @@ export class Checkout {
   async #run(attempt: SavedAttempt, maybeDecided: boolean, signal: AbortSignal): Promise<void> {
     const outcome = await settle(attempt, {
       maybeDecided,
+      answers: this.#answers,
       signal,
       onRetry: (retry) =>
         this.#update({ retry, outcome: retry.because === "busy" ? { kind: "busy" } : undefined }),
@@ -210,7 +252,7 @@ export class Checkout {
 
   async #followRecord(attempt: SavedAttempt): Promise<void> {
     const { signal } = this.#newBackground();
-    const end = await awaitRecord(attempt, signal);
+    const end = await awaitRecord(attempt, this.#answers, signal);
     const { receipt } = this.#state;
     if (end === undefined || receipt === undefined) return;
     switch (end.kind) {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { FakeService } from "../../../testing/fake-service";
+import { accepted, FakeService } from "../../../testing/fake-service";
 import { saleFixture } from "../../../testing/sale-fixture";
 import { setVisibility } from "../../../testing/visibility";
 import { CatalogueFeed } from "./catalogue-feed";
@@ -33,6 +33,17 @@ test("the sales are asked for every 5 s", async () => {
   feed.stop();
   await pass(60_000);
   expect(asked()).toBe(2);
+});
+
+test.each([
+  ["HIT", 3_600_000],
+  ["STALE", 0],
+])("FE-1: the clock allows for the cache: %s", async (cache, aheadMs) => {
+  const serverTime = new Date(Date.now() + 3_599_000).toISOString();
+  service.next(CATALOGUE, accepted({ sales: [], serverTime }, 200, { "X-Cache-Status": cache }));
+  feed.start();
+  await pass(0);
+  expect(feed.clock.now() - Date.now()).toBe(aheadMs);
 });
 
 test("nobody looks, nothing is asked; somebody looks, it is at once", async () => {

@@ -56,7 +56,7 @@ export class CatalogueFeed {
     if (signal.aborted) return;
     if (answer.kind === "success") {
       const { sales, serverTime } = answer.data;
-      this.clock.take({ serverTime: Date.parse(serverTime), ...answer.timing });
+      this.clock.takeAnswer(serverTime, answer.timing);
       this.#update({ sales, failed: false });
     } else {
       this.#update({ ...this.#state, failed: true });

@@ -215,6 +215,28 @@ describe("polls", () => {
     expect(feed.getState()).toMatchObject({ connection: "polling", sale: { stock: 42 } });
   });
 
+  test("FE-1: that a cache kept do not set the clock back", async () => {
+    const kept = (cache: string, second: number) =>
+      service.next(STATUS, {
+        status: 200,
+        body: { success: true, data: saleFixture({ serverTime: `2026-11-23T12:10:0${second}.000Z` }) },
+        headers: { "X-Cache-Status": cache },
+      });
+    const late = () => Date.now() - feed.clock.now();
+    kept("MISS", 0);
+    kept("HIT", 1);
+    kept("STALE", 1);
+    feed.start();
+    await pass(0);
+    expect(late()).toBe(0);
+    await pass(2_000);
+    expect(asked(STATUS)).toBe(2);
+    expect(late()).toBe(0);
+    await pass(2_000);
+    expect(asked(STATUS)).toBe(3);
+    expect(late()).toBe(0);
+  });
+
   test("rest while the page is hidden, and catch up when it is back", async () => {
     feed.start();
     await pass(0);

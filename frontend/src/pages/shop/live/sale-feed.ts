@@ -199,7 +199,8 @@ export class SaleFeed {
     switch (event.type) {
       case "initial": {
         const { sale: next } = event;
-        this.clock.take({ serverTime: Date.parse(next.serverTime), sentAt, receivedAt: Date.now() });
+        const serverTime = Date.parse(next.serverTime);
+        this.clock.take({ serverTime, saidAfter: sentAt, receivedAt: Date.now() });
         this.#setSale(this.#afterReset ? next : mergeStatus(sale, next));
         this.#afterReset = false;
         this.#opened();
@@ -224,7 +225,7 @@ export class SaleFeed {
   }
 
   #takePolled(next: Sale, timing: Timing): void {
-    this.clock.take({ serverTime: Date.parse(next.serverTime), ...timing });
+    this.clock.takeAnswer(next.serverTime, timing);
     const { sale, missing } = this.#state;
     const isLive = this.#openedAt !== undefined;
     // The stream knows better: it said something after this was asked, or tells of another sale.

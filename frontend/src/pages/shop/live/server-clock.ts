@@ -1,8 +1,17 @@
-/** When the service said its time; `sentAt` is unknown for an event that came unasked. In ms since 1970. */
+import type { Timing } from "../../../api/client";
+
+/** When the service said its time, in ms since 1970; `saidAfter` is unknown for an event that came unasked. */
 export interface ClockReading {
   serverTime: number;
-  sentAt: number | undefined;
+  saidAfter: number | undefined;
   receivedAt: number;
+}
+
+/** What makes the service's time out of this device's lies between these, in ms; known at a time of this device. */
+interface Offset {
+  least: number;
+  most: number;
+  knownAt: number;
 }
 
 /** An event that came unasked was under way no longer than this, as far as anyone can say. */
@@ -12,24 +21,36 @@ const ERROR_GROWTH = 0.001;
 
 /** The service's clock, estimated from what it says (FE-1). Before the first reading it is this device's. */
 export class ServerClock {
-  #best: { offset: number; error: number; takenAt: number } | undefined;
+  #offset: Offset | undefined;
 
-  /** Takes a reading; it is used when its error is smaller than what the error of the best has grown to. */
-  take({ serverTime, sentAt, receivedAt }: ClockReading): void {
-    const underWay = Math.max(0, receivedAt - (sentAt ?? receivedAt - PUSH_DELAY_MAX_MS));
-    const error = underWay / 2;
-    const middle = receivedAt - error;
-    if (this.#best !== undefined && error >= this.#errorAt(receivedAt, this.#best)) return;
-    this.#best = { offset: serverTime - middle, error, takenAt: receivedAt };
+  /** Takes a reading: what remains is what it and all before it allow. */
+  take({ serverTime, saidAfter, receivedAt }: ClockReading): void {
+    const earliest = Math.min(receivedAt, saidAfter ?? receivedAt - PUSH_DELAY_MAX_MS);
+    const said = { least: serverTime - receivedAt, most: serverTime - earliest, knownAt: receivedAt };
+    this.#offset = this.#offset === undefined ? said : combined(aged(this.#offset, receivedAt), said);
+  }
+
+  /** Takes the time in an answer; one that a cache kept for nobody knows how long tells none. */
+  takeAnswer(serverTime: string, { saidAfter, receivedAt }: Timing): void {
+    if (saidAfter !== undefined) this.take({ serverTime: Date.parse(serverTime), saidAfter, receivedAt });
   }
 
   /** The service's time, in ms since 1970. */
   now(): number {
-    return Date.now() + (this.#best?.offset ?? 0);
+    return Date.now() + (this.#offset === undefined ? 0 : (this.#offset.least + this.#offset.most) / 2);
   }
+}
 
-  #errorAt(time: number, { error, takenAt }: { error: number; takenAt: number }): number {
-    // A clock that was set back makes the age negative; then the estimate is as doubtful.
-    return error + Math.abs(time - takenAt) * ERROR_GROWTH;
-  }
+function aged({ least, most, knownAt }: Offset, time: number): Offset {
+  // A clock that was set back makes the age negative; then the estimate is as doubtful.
+  const doubt = Math.abs(time - knownAt) * ERROR_GROWTH;
+  return { least: least - doubt, most: most + doubt, knownAt: time };
+}
+
+/** What both allow; the closer one when they contradict each other. */
+function combined(known: Offset, said: Offset): Offset {
+  const least = Math.max(known.least, said.least);
+  const most = Math.min(known.most, said.most);
+  if (least <= most) return { least, most, knownAt: said.knownAt };
+  return said.most - said.least < known.most - known.least ? said : known;
 }
