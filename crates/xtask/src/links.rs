@@ -1,4 +1,5 @@
-//! Links between documents lead somewhere: to a file that is there, and to a heading that is in it.
+//! Links between documents lead somewhere: to a file that is there, and to a heading that is in it. Where the words of a
+//! link to code are a name, the code has it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +28,33 @@ pub(crate) fn check(texts: &BTreeMap<PathBuf, String>, is_there: impl Fn(&Path) 
         }
     }
     problems
+}
+
+/// Checks links such as [`a_test`](../tests/it/main.rs): a name that is no longer in the file sends nobody anywhere.
+pub(crate) fn check_names(texts: &BTreeMap<PathBuf, String>) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (file, text) in texts.iter().filter(|(file, _)| file.extension().is_some_and(|kind| kind == "md")) {
+        let from = file.parent().unwrap_or(Path::new(""));
+        for (name, path) in names(&prose(text).collect::<Vec<_>>().join("\n")) {
+            let is_code = [".rs", ".ts", ".tsx"].iter().any(|end| path.ends_with(end));
+            let code = texts.get(&resolved(from, path)).filter(|_| is_code);
+            if code.is_some_and(|code| !code.contains(name)) {
+                problems.push(format!("{} says that {name} is in {path}, but it is not", file.display()));
+            }
+        }
+    }
+    problems
+}
+
+/// What links call by a name, and where they lead.
+fn names(prose: &str) -> Vec<(&str, &str)> {
+    let mut names = Vec::new();
+    for (at, _) in prose.match_indices("`](") {
+        let name = prose[..at].rsplit('`').next().unwrap_or_default();
+        let path = prose[at + "`](".len()..].split(')').next().unwrap_or_default();
+        names.push((name, path));
+    }
+    names
 }
 
 /// The lines of a document that are not code.
@@ -116,6 +144,17 @@ echo '# No heading' '[no link](none.md)'
     #[test]
     fn links_that_lead_somewhere_are_passed_over() {
         assert_eq!(found(HERE, "  runbook: docs/more.md#the-fence\n"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_name_that_the_code_has_not_is_named() {
+        let found = |document: &str| {
+            let files = [("docs/a.md", document), ("it/main.rs", "fn there() {}"), ("b.md", "")];
+            check_names(&files.map(|(file, text)| (PathBuf::from(file), text.to_owned())).into())
+        };
+        assert_eq!(found("`x` [`there`](../it/main.rs) and [`gone`](../b.md), [gone](../it/main.rs)"), [""; 0]);
+        let found = found("[`there`](../it/main.rs), [`gone`](../it/main.rs)");
+        assert_eq!(found, ["docs/a.md says that gone is in ../it/main.rs, but it is not"]);
     }
 
     #[test]

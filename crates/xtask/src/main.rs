@@ -1,8 +1,10 @@
 //! Chores of this repository: `cargo xtask tidy`.
 
 mod dashboards;
+mod deny;
 mod links;
 mod metrics;
+mod requirements;
 mod tidy;
 
 use std::process::ExitCode;
@@ -13,7 +15,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::check(),
         _ => {
             eprintln!(
-                "usage: cargo xtask tidy\n\n  tidy   check the architecture: dependencies, sizes, lints, manifests, metrics, dashboards, links"
+                "usage: cargo xtask tidy\n\n  tidy   check the architecture: dependencies and their licences, sizes, lints, manifests, metrics, dashboards, links, requirements"
             );
             return ExitCode::from(64);
         }
