@@ -1,7 +1,7 @@
 //! What an administrator fills in: the JSON of a product, field by field.
 
 use flashsale_core::{
-    Micros, SaleConfig, SaleId, Sku,
+    Challenge, Micros, SaleConfig, SaleId, Sku,
     sale::{PRODUCT_NAME_CHARS_MAX, STOCK_MAX},
 };
 use flashsale_platform::ApiError;
@@ -18,6 +18,10 @@ const NAME: &str = "productName";
 const STOCK: &str = "initialStock";
 const START: &str = "startTime";
 const END: &str = "endTime";
+const CHALLENGE: &str = "challenge";
+
+const NO_PROVIDER: &str = "needs a CAPTCHA provider: set FLASHSALE_CHALLENGE__CAPTCHA_VERIFY_URL, \
+    FLASHSALE_CHALLENGE__CAPTCHA_SITE_KEY and FLASHSALE_CHALLENGE__CAPTCHA_SECRET, for ingest and api alike";
 
 /// Fields of a product; which of them must be there depends on the request.
 #[derive(Debug, Default)]
@@ -27,10 +31,11 @@ struct Fields {
     stock: Option<u64>,
     start: Option<Micros>,
     end: Option<Micros>,
+    challenge: Option<Challenge>,
 }
 
 impl Fields {
-    fn read(object: &Map<String, Value>, known: &[&str], faults: &mut Faults) -> Self {
+    fn read(object: &Map<String, Value>, known: &[&str], has_captcha: bool, faults: &mut Faults) -> Self {
         faults.unknown(object, known);
         let given = |name: &str| object.get(name).filter(|_| known.contains(&name));
         Self {
@@ -39,6 +44,7 @@ impl Fields {
             stock: given(STOCK).and_then(|value| faults.note(STOCK, stock(value))),
             start: given(START).and_then(|value| faults.note(START, instant(value))),
             end: given(END).and_then(|value| faults.note(END, instant(value))),
+            challenge: given(CHALLENGE).and_then(|value| faults.note(CHALLENGE, challenge(value, has_captcha))),
         }
     }
 }
@@ -70,6 +76,14 @@ fn stock(value: &Value) -> Result<u64, String> {
     stock.ok_or_else(|| format!("must be a whole number from 1 to {STOCK_MAX}"))
 }
 
+fn challenge(value: &Value, has_captcha: bool) -> Result<Challenge, String> {
+    let names = || format!("must be one of {}", Challenge::ALL.map(Challenge::as_str).join(", "));
+    match Challenge::parse(text(value)?).ok_or_else(names)? {
+        Challenge::Captcha if !has_captcha => Err(NO_PROVIDER.to_owned()),
+        challenge => Ok(challenge),
+    }
+}
+
 /// ISO 8601 with an offset; what is finer than a millisecond is cut off, as that is all Redis compares.
 fn instant(value: &Value) -> Result<Micros, String> {
     instant_millis(text(value)?).map(Micros::from_millis)
@@ -79,7 +93,12 @@ fn instant(value: &Value) -> Result<Micros, String> {
 pub(crate) fn instant_millis(text: &str) -> Result<i64, String> {
     let at = OffsetDateTime::parse(text, &Rfc3339).or_else(|_| OffsetDateTime::parse(text, &Iso8601::DEFAULT));
     let at = at.map_err(|_| "must be ISO 8601 with an offset, such as 2026-11-23T12:00:00.000Z".to_owned())?;
-    Ok(Micros::from_utc(at).as_millis())
+    let at = Micros::from_utc(at);
+    // An offset may lead out of the years that answers can show.
+    if Micros::from_utc(at.to_utc()) != at || !(0..=9_999).contains(&at.to_utc().year()) {
+        return Err("must lie in the years 0000 to 9999 of UTC".to_owned());
+    }
+    Ok(at.as_millis())
 }
 
 /// The rules of the window; `now` is the Redis clock's.
@@ -100,30 +119,32 @@ pub(crate) struct NewProduct {
     stock: u64,
     start: Micros,
     end: Micros,
+    challenge: Challenge,
 }
 
 impl NewProduct {
     /// Reads a complete product. Without `now`, when Redis does not tell it, only the rest is checked.
-    pub(crate) fn read(object: &Map<String, Value>, now: Option<Micros>) -> Result<Self, ApiError> {
-        const ALL: [&str; 5] = [SKU, NAME, STOCK, START, END];
+    pub(crate) fn read(object: &Map<String, Value>, now: Option<Micros>, has_captcha: bool) -> Result<Self, ApiError> {
+        const REQUIRED: [&str; 5] = [SKU, NAME, STOCK, START, END];
         let mut faults = Faults::default();
-        let fields = Fields::read(object, &ALL, &mut faults);
-        for field in ALL.into_iter().filter(|field| !object.contains_key(*field)) {
+        let fields = Fields::read(object, &[REQUIRED.as_slice(), &[CHALLENGE]].concat(), has_captcha, &mut faults);
+        for field in REQUIRED.into_iter().filter(|field| !object.contains_key(*field)) {
             faults.add(field, "is missing");
         }
         check_window(fields.start, fields.end, now, &mut faults);
+        let challenge = fields.challenge.unwrap_or_default();
         match fields {
-            Fields { sku: Some(sku), name: Some(name), stock: Some(stock), start: Some(start), end: Some(end) } => {
-                faults.check().map(|()| Self { sku, name, stock, start, end })
-            }
+            Fields {
+                sku: Some(sku), name: Some(name), stock: Some(stock), start: Some(start), end: Some(end), ..
+            } => faults.check().map(|()| Self { sku, name, stock, start, end, challenge }),
             _ => Err(faults.error()),
         }
     }
 
     /// As a sale.
     pub(crate) fn into_config(self, sale_id: SaleId) -> SaleConfig {
-        let Self { sku, name: product_name, stock: initial_stock, start, end } = self;
-        SaleConfig { sale_id, sku, product_name, initial_stock, start, end }
+        let Self { sku, name: product_name, stock: initial_stock, start, end, challenge } = self;
+        SaleConfig { sale_id, sku, product_name, initial_stock, start, end, challenge }
     }
 }
 
@@ -133,11 +154,11 @@ pub(crate) struct ProductPatch(Fields);
 
 impl ProductPatch {
     /// Reads at least one field.
-    pub(crate) fn read(object: &Map<String, Value>) -> Result<Self, ApiError> {
+    pub(crate) fn read(object: &Map<String, Value>, has_captcha: bool) -> Result<Self, ApiError> {
         let mut faults = Faults::default();
-        let fields = Fields::read(object, &[NAME, STOCK, START, END], &mut faults);
+        let fields = Fields::read(object, &[NAME, STOCK, START, END, CHALLENGE], has_captcha, &mut faults);
         if object.is_empty() {
-            faults.add("body", format!("must have one or more of {NAME}, {STOCK}, {START}, {END}"));
+            faults.add("body", format!("must have one or more of {NAME}, {STOCK}, {START}, {END}, {CHALLENGE}"));
         }
         check_window(fields.start, fields.end, None, &mut faults);
         faults.check().map(|()| Self(fields))
@@ -145,7 +166,7 @@ impl ProductPatch {
 
     /// The configuration with the changes; `now` is the Redis clock's.
     pub(crate) fn apply(&self, config: &SaleConfig, now: Micros) -> Result<SaleConfig, ApiError> {
-        let Fields { name, stock, start, end, .. } = &self.0;
+        let Fields { name, stock, start, end, challenge, .. } = &self.0;
         let (start, end) = (start.unwrap_or(config.start), end.unwrap_or(config.end));
         let mut faults = Faults::default();
         check_window(Some(start), Some(end), Some(now), &mut faults);
@@ -159,6 +180,7 @@ impl ProductPatch {
             initial_stock: stock.unwrap_or(config.initial_stock),
             start,
             end,
+            challenge: challenge.unwrap_or(config.challenge),
             ..config.clone()
         })
     }
@@ -179,6 +201,12 @@ mod tests {
         for text in ["2026-11-23T12:00:00", "2026-11-23", "tomorrow", "", "2026-02-30T12:00:00Z"] {
             assert!(instant(&json!(text)).is_err(), "{text}");
         }
+        for text in ["0000-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "-000001-01-01T00:00:00Z"] {
+            assert!(instant(&json!(text)).is_err(), "{text} is in no year of four digits");
+        }
+        for text in ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z"] {
+            assert_eq!(instant(&json!(text)).map(|at| at.to_string()[..4].to_owned()).as_deref(), Ok(&text[..4]));
+        }
         assert!(instant(&json!(1_795_435_200)).is_err());
     }
 
@@ -189,6 +217,19 @@ mod tests {
         }
         for bad in [json!(0), json!(-1), json!(1.5), json!(1.0), json!("1"), json!(null), json!(STOCK_MAX + 1)] {
             assert!(stock(&bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_is_one_that_somebody_can_check() {
+        for (name, read) in [("NONE", Challenge::None), ("PROOF_OF_WORK", Challenge::ProofOfWork)] {
+            assert_eq!(challenge(&json!(name), false), Ok(read));
+        }
+        assert_eq!(challenge(&json!("CAPTCHA"), true), Ok(Challenge::Captcha));
+        let unconfigured = challenge(&json!("CAPTCHA"), false).unwrap_err();
+        assert!(unconfigured.contains("FLASHSALE_CHALLENGE__CAPTCHA_VERIFY_URL"), "{unconfigured}");
+        for bad in [json!("captcha"), json!("UNKNOWN"), json!(""), json!(null), json!(1)] {
+            assert!(challenge(&bad, true).is_err(), "{bad}");
         }
     }
 }

@@ -13,7 +13,9 @@ mod config;
 mod error;
 mod form;
 mod handlers;
+mod keys;
 mod lifecycle;
+mod metrics;
 mod openapi;
 mod page;
 mod request;
@@ -21,6 +23,8 @@ mod router;
 mod tools;
 
 pub use config::{ADMIN_KEY_CHARS_MIN, Config, ConfigError};
+pub use keys::{AdminKey, AdminKeys, InvalidRole, Role};
+pub use metrics::describe as describe_metrics;
 pub use openapi::{docs_routes, openapi};
 pub use page::routes as page_routes;
 pub use router::Service;

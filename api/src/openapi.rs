@@ -12,8 +12,9 @@ use flashsale_platform::ApiError;
 use utoipa::{
     IntoResponses, Modify, OpenApi, ToSchema,
     openapi::{
-        OpenApi as Document,
-        security::{ApiKey, ApiKeyValue, SecurityScheme},
+        OpenApi as Document, RefOr, Required,
+        path::Operation,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -78,6 +79,16 @@ pub(crate) enum EndReasonName {
     TimeExpired,
 }
 
+/// What a purchase must bring along: nothing, the solution of a puzzle, or a CAPTCHA provider's token.
+#[derive(ToSchema)]
+#[schema(as = ChallengeKind, rename_all = "SCREAMING_SNAKE_CASE", example = "NONE")]
+#[allow(dead_code, reason = "documents flashsale_core::Challenge")]
+pub(crate) enum ChallengeName {
+    None,
+    ProofOfWork,
+    Captcha,
+}
+
 /// A product to be.
 #[derive(ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -87,16 +98,19 @@ pub(crate) struct NewProductBody {
     #[schema(example = "DEMO", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9-]+$")]
     sku: String,
     /// Not blank.
-    #[schema(example = "A phone", min_length = 1, max_length = 255)]
+    #[schema(example = "A phone", min_length = 1, max_length = 255, pattern = r"\S")]
     product_name: String,
     #[schema(example = 100, minimum = 1, maximum = 1_000_000_000)]
     initial_stock: u64,
     /// ISO 8601 with an offset; cut off to a millisecond.
-    #[schema(format = DateTime, example = "2026-11-23T12:00:00.000Z")]
+    #[schema(format = DateTime, example = "2099-11-23T12:00:00.000Z")]
     start_time: String,
     /// As `startTime`; after it, and in the future.
-    #[schema(format = DateTime, example = "2026-11-23T13:00:00.000Z")]
+    #[schema(format = DateTime, example = "2099-11-23T13:00:00.000Z")]
     end_time: String,
+    /// `NONE` when it is left out. `CAPTCHA` needs a configured provider.
+    #[schema(nullable = false)]
+    challenge: Option<ChallengeName>,
 }
 
 /// What shall be different: one field or more.
@@ -105,20 +119,28 @@ pub(crate) struct NewProductBody {
 #[schema(as = ProductPatch, min_properties = 1)]
 #[allow(dead_code, reason = "documents what form.rs reads field by field")]
 pub(crate) struct ProductPatchBody {
-    #[schema(example = "A phone", min_length = 1, max_length = 255, nullable = false)]
+    #[schema(example = "A phone", min_length = 1, max_length = 255, pattern = r"\S", nullable = false)]
     product_name: Option<String>,
     #[schema(example = 100, minimum = 1, maximum = 1_000_000_000, nullable = false)]
     initial_stock: Option<u64>,
-    #[schema(format = DateTime, example = "2026-11-23T12:00:00.000Z", nullable = false)]
+    #[schema(format = DateTime, example = "2099-11-23T12:00:00.000Z", nullable = false)]
     start_time: Option<String>,
-    #[schema(format = DateTime, example = "2026-11-23T13:00:00.000Z", nullable = false)]
+    #[schema(format = DateTime, example = "2099-11-23T13:00:00.000Z", nullable = false)]
     end_time: Option<String>,
+    /// `CAPTCHA` needs a configured provider.
+    #[schema(nullable = false)]
+    challenge: Option<ChallengeName>,
 }
 
 /// What everything that asks a store may answer.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "documents error.rs")]
 pub(crate) enum Unavailable {
+    /// Too many requests from this address; come back after `Retry-After` seconds.
+    #[response(status = 429, headers(("Retry-After" = u64, description = "Seconds to wait")),
+        example = json!({"success": false, "error":
+            {"code": "RATE_LIMITED", "message": "Too many attempts. Please wait.", "retryAfter": 1}}))]
+    TooMany(Failure),
     /// It cannot be told now; come back after `Retry-After` seconds.
     #[response(status = 503, headers(("Retry-After" = u64, description = "Seconds to wait")),
         example = json!({"success": false, "error": {"code": "SERVICE_UNAVAILABLE",
@@ -135,6 +157,16 @@ pub(crate) enum AdminFailures {
         example = json!({"success": false, "error":
             {"code": "UNAUTHORIZED", "message": "This needs a valid X-Admin-Key."}}))]
     Unauthorized(Failure),
+    /// The key's role does not allow it.
+    #[response(status = 403,
+        example = json!({"success": false, "error":
+            {"code": "FORBIDDEN", "message": "This needs a key with the role admin; the role of yours is operator."}}))]
+    Forbidden(Failure),
+    /// Too many requests from this address; come back after `Retry-After` seconds.
+    #[response(status = 429, headers(("Retry-After" = u64, description = "Seconds to wait")),
+        example = json!({"success": false, "error":
+            {"code": "RATE_LIMITED", "message": "Too many attempts. Please wait.", "retryAfter": 1}}))]
+    TooMany(Failure),
     /// It cannot be done now; come back after `Retry-After` seconds.
     #[response(status = 503, headers(("Retry-After" = u64, description = "Seconds to wait")),
         example = json!({"success": false, "error": {"code": "SERVICE_UNAVAILABLE",
@@ -151,6 +183,11 @@ pub(crate) enum BodyFailures {
         example = json!({"success": false, "error": {"code": "VALIDATION_ERROR",
             "message": "The request is not valid.", "fields": {"endTime": "must be after startTime"}}}))]
     Invalid(Failure),
+    /// The body did not come in time.
+    #[response(status = 408,
+        example = json!({"success": false, "error":
+            {"code": "REQUEST_TIMEOUT", "message": "The body did not arrive in time."}}))]
+    TooSlow(Failure),
     /// The body is larger than 16 KiB, or for operators than 256 KiB.
     #[response(status = 413,
         example = json!({"success": false, "error":
@@ -189,6 +226,15 @@ struct Readiness {
     checks: Option<BTreeMap<String, HealthCheck>>,
 }
 
+/// That the process runs.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "documents flashsale_platform::health")]
+struct Liveness {
+    /// `live`.
+    #[schema(example = "live")]
+    status: String,
+}
+
 /// One check.
 #[derive(ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -212,7 +258,7 @@ fn health() {}
 
 /// Whether the process runs at all.
 #[utoipa::path(get, path = "/health/live", operation_id = "readLiveness", tag = "infrastructure", responses(
-    (status = 200, description = "It does", example = json!({"status": "live"})),
+    (status = 200, description = "It does", body = Liveness),
 ))]
 #[allow(dead_code, reason = "documents flashsale_platform::health")]
 fn live() {}
@@ -250,7 +296,7 @@ fn document() {}
     ),
     paths(health, live, ready, metrics, document),
     components(schemas(Failure)),
-    modifiers(&AdminKeyScheme),
+    modifiers(&Schemes),
     tags(
         (name = "shopper", description = "For everybody"),
         (name = "admin", description = "With `X-Admin-Key`"),
@@ -260,20 +306,35 @@ fn document() {}
 )]
 struct Frame;
 
-struct AdminKeyScheme;
+struct Schemes;
 
-impl Modify for AdminKeyScheme {
+impl Modify for Schemes {
     fn modify(&self, document: &mut Document) {
-        let key = ApiKeyValue::with_description("X-Admin-Key", "The key that the service was started with");
+        let roles = "A key with the role that is named, or one above it: viewer, operator, admin";
+        let key = ApiKeyValue::with_description("X-Admin-Key", roles);
+        let whose = "A shopper's token, where the installation wants one; everywhere else X-User-Id says who it is";
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(whose));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("adminKey", SecurityScheme::ApiKey(ApiKey::Header(key)));
+        components.add_security_scheme("shopperToken", SecurityScheme::Http(token.build()));
     }
 }
+
+/// Orders that may come without a body, which is as an empty object then.
+const WITHOUT_BODY: [&str; 3] = ["pauseConsumer", "resumeConsumer", "reconcile"];
 
 /// This crate's routes and those that every process has.
 pub fn openapi() -> Document {
     let mut document = Frame::openapi();
     document.merge(documented_routes().into_openapi());
+    for path in document.paths.paths.values_mut() {
+        // `request_body = Option<…>` would say that `null` will do.
+        if let Some(Operation { operation_id: Some(id), request_body: Some(RefOr::T(body)), .. }) = &mut path.post
+            && WITHOUT_BODY.contains(&id.as_str())
+        {
+            body.required = Some(Required::False);
+        }
+    }
     document
 }
 

@@ -22,7 +22,8 @@ const ASSETS: &str = "assets/";
 
 /// What the page may do: load its own files and talk to its own origin.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-    connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    connect-src 'self'; worker-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; \
+    frame-ancestors 'none'";
 /// A name with a hash in it never means anything else.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// Kept, and asked about each time.

@@ -8,9 +8,9 @@ use axum::{
         DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request,
         rejection::{JsonRejection, PathRejection},
     },
-    http::{HeaderMap, StatusCode, request::Parts},
+    http::{StatusCode, request::Parts},
 };
-use flashsale_core::{Sku, UserId};
+use flashsale_core::Sku;
 use flashsale_platform::ApiError;
 use serde_json::{Map, Value};
 
@@ -140,13 +140,4 @@ impl Parameters {
             }
         }
     }
-}
-
-/// The shopper, from `X-User-Id`.
-pub(crate) fn user(headers: &HeaderMap, faults: &mut Faults) -> Option<UserId> {
-    let user = headers.get("x-user-id").ok_or_else(|| "header X-User-Id is missing".to_owned()).and_then(|value| {
-        let text = std::str::from_utf8(value.as_bytes()).map_err(|_| "header X-User-Id is not UTF-8".to_owned())?;
-        UserId::new(text).map_err(|error| format!("header X-User-Id {error}"))
-    });
-    faults.note("userId", user)
 }

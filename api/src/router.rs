@@ -3,15 +3,17 @@
 use std::{fmt, sync::Arc};
 
 use axum::Router;
+use flashsale_identity::Shoppers;
 use flashsale_ledger::{Ledger, SaleView};
 use flashsale_lua::HotState;
 use flashsale_sql::Store;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Config, ConfigError, Tools,
-    auth::AdminKey,
+    auth::Keyring,
     handlers::{
         ops::{consumers, dead_letters, overview, reconciliations, reports, topics},
         products, purchases, sales,
@@ -19,13 +21,15 @@ use crate::{
 };
 
 struct Inner {
-    admin_key: AdminKey,
+    keyring: Keyring,
     allow_delete: bool,
+    has_captcha: bool,
     hot: HotState,
     store: Store,
     ledger: Ledger,
     view: SaleView,
     tools: Tools,
+    shoppers: Shoppers,
     writing: Mutex<()>,
 }
 
@@ -45,7 +49,7 @@ impl Service {
     /// The service from its parts; `view` is a table of sales kept from the status topic, `tools` are for operators.
     ///
     /// # Errors
-    /// When the admin key is too short.
+    /// When the admin key is too short, or the file of keys cannot be used.
     pub fn new(
         config: &Config,
         hot: HotState,
@@ -53,10 +57,11 @@ impl Service {
         ledger: Ledger,
         view: SaleView,
         tools: Tools,
+        shoppers: Shoppers,
     ) -> Result<Self, ConfigError> {
-        let admin_key = AdminKey::new(&config.admin_key)?;
-        let allow_delete = config.allow_delete;
-        let inner = Inner { admin_key, allow_delete, hot, store, ledger, view, tools, writing: Mutex::new(()) };
+        let Config { allow_delete, has_captcha, .. } = *config;
+        let (keyring, writing) = (Keyring::new(config)?, Mutex::new(()));
+        let inner = Inner { keyring, allow_delete, has_captcha, hot, store, ledger, view, tools, shoppers, writing };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -66,12 +71,21 @@ impl Service {
         router.with_state(self.clone())
     }
 
-    pub(crate) fn admin_key(&self) -> &AdminKey {
-        &self.inner.admin_key
+    /// Looks after the file of admin keys until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        self.inner.keyring.run(shutdown).await;
+    }
+
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.inner.keyring
     }
 
     pub(crate) fn allow_delete(&self) -> bool {
         self.inner.allow_delete
+    }
+
+    pub(crate) fn has_captcha(&self) -> bool {
+        self.inner.has_captcha
     }
 
     pub(crate) fn hot(&self) -> &HotState {
@@ -92,6 +106,10 @@ impl Service {
 
     pub(crate) fn tools(&self) -> &Tools {
         &self.inner.tools
+    }
+
+    pub(crate) fn shoppers(&self) -> &Shoppers {
+        &self.inner.shoppers
     }
 
     /// Held by a write that touches Postgres and Redis, so that two do not meet in different orders. It

@@ -1,7 +1,7 @@
 //! `/api/v1/products`: administration.
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use flashsale_core::{SaleState, Sku};
+use flashsale_core::{Challenge, SaleState, Sku};
 use flashsale_operations::Actor;
 use flashsale_platform::{ApiError, success};
 use flashsale_schemas::events::OperatorAction;
@@ -12,12 +12,13 @@ use utoipa::ToSchema;
 
 use crate::{
     Service,
-    auth::Admin,
+    auth::{Administers, Operates, Viewer},
     error::{Error, chain},
     form::{NewProduct, ProductPatch},
-    handlers::ops::Operator,
     lifecycle,
-    openapi::{AdminFailures, BodyFailures, Failure, NewProductBody, ProductPatchBody, StateName, Success},
+    openapi::{
+        AdminFailures, BodyFailures, ChallengeName, Failure, NewProductBody, ProductPatchBody, StateName, Success,
+    },
     request::{Faults, JsonObject, Parameters, SkuInPath},
 };
 
@@ -45,6 +46,9 @@ pub(crate) struct ProductSettings {
     /// First instant after the sale.
     #[schema(format = DateTime, example = "2026-11-23T13:00:00.000Z")]
     end_time: String,
+    /// What a purchase must bring along.
+    #[schema(value_type = ChallengeName)]
+    challenge: Challenge,
     /// When the product was stored first.
     #[schema(format = DateTime, example = "2026-11-22T09:00:00.000Z")]
     created_at: String,
@@ -62,6 +66,7 @@ impl ProductSettings {
             initial_stock: config.initial_stock,
             start_time: config.start.to_string(),
             end_time: config.end.to_string(),
+            challenge: config.challenge,
             created_at: product.created_at.to_string(),
             sale_id: config.sale_id.to_string(),
         }
@@ -166,8 +171,9 @@ async fn noted(service: &Service, action: OperatorAction, sku: &Sku, actor: &Act
 ///
 /// A start in the past is allowed: the sale is active at once. An existing SKU is never overwritten.
 #[utoipa::path(
-    post, path = "/api/v1/products", operation_id = "createProduct", tag = "admin", security(("adminKey" = [])),
-    params(("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts")),
+    post, path = "/api/v1/products", operation_id = "createProduct", tag = "admin", security(("adminKey" = ["admin"])),
+    params(("X-Operator" = Option<String>, Header, nullable = false, min_length = 1, max_length = 64, pattern = r"\S",
+            description = "Who acts, for the list of acts; a key with a name says it by itself")),
     request_body = NewProductBody,
     responses(
         (status = 201, description = "It is set up", body = Success<CreatedProduct>),
@@ -179,13 +185,12 @@ async fn noted(service: &Service, action: OperatorAction, sku: &Sku, actor: &Act
 )]
 pub(crate) async fn create(
     State(service): State<Service>,
-    _: Admin,
-    Operator(actor): Operator,
+    Administers(actor): Administers,
     JsonObject(object): JsonObject,
 ) -> Result<Response, Error> {
     let now = service.hot().now().await;
     // What is wrong anyway is said even when Redis does not tell the time.
-    let form = NewProduct::read(&object, now.as_ref().ok().copied())?;
+    let form = NewProduct::read(&object, now.as_ref().ok().copied(), service.has_captcha())?;
     let (product, state) = service.create(form, now?).await?;
     noted(&service, OperatorAction::SaleCreate, &product.config.sku, &actor, Some(Value::Object(object))).await;
     Ok(success(StatusCode::CREATED, CreatedProduct { settings: ProductSettings::of(&product), state }))
@@ -193,7 +198,7 @@ pub(crate) async fn create(
 
 /// The products in the order of their SKUs.
 #[utoipa::path(
-    get, path = "/api/v1/products", operation_id = "listProducts", tag = "admin", security(("adminKey" = [])),
+    get, path = "/api/v1/products", operation_id = "listProducts", tag = "admin", security(("adminKey" = ["viewer"])),
     params(
         ("limit" = Option<u32>, Query, description = "At most this many, 1 to 200", minimum = 1, maximum = 200, example = 50),
         ("offset" = Option<u32>, Query, description = "After so many", minimum = 0, maximum = 1_000_000, example = 0),
@@ -204,7 +209,7 @@ pub(crate) async fn create(
         AdminFailures,
     )
 )]
-pub(crate) async fn list(State(service): State<Service>, _: Admin, parameters: Parameters) -> Result<Response, Error> {
+pub(crate) async fn list(State(service): State<Service>, _: Viewer, parameters: Parameters) -> Result<Response, Error> {
     let mut faults = Faults::default();
     let limit = parameters.number("limit", LIMIT_DEFAULT, (1, LIMIT_MAX), &mut faults);
     let offset = parameters.number("offset", 0, (0, OFFSET_MAX), &mut faults);
@@ -218,8 +223,9 @@ pub(crate) async fn list(State(service): State<Service>, _: Admin, parameters: P
 
 /// One product.
 #[utoipa::path(
-    get, path = "/api/v1/products/{sku}", operation_id = "readProduct", tag = "admin", security(("adminKey" = [])),
-    params(("sku" = String, Path, description = "Which", example = "DEMO")),
+    get, path = "/api/v1/products/{sku}", operation_id = "readProduct", tag = "admin", security(("adminKey" = ["viewer"])),
+    params(("sku" = String, Path, description = "Which", example = "DEMO",
+            min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9-]+$")),
     responses(
         (status = 200, description = "The product", body = Success<ProductDetails>),
         (status = 400, description = "The SKU is not one", body = Failure),
@@ -229,7 +235,7 @@ pub(crate) async fn list(State(service): State<Service>, _: Admin, parameters: P
 )]
 pub(crate) async fn read(
     State(service): State<Service>,
-    _: Admin,
+    _: Viewer,
     SkuInPath(sku): SkuInPath,
 ) -> Result<Response, Error> {
     let product = service.store().product(&sku).await?.ok_or_else(|| lifecycle::unknown(&sku))?;
@@ -238,10 +244,12 @@ pub(crate) async fn read(
 
 /// Changes a product whose sale has not begun.
 #[utoipa::path(
-    put, path = "/api/v1/products/{sku}", operation_id = "updateProduct", tag = "admin", security(("adminKey" = [])),
+    put, path = "/api/v1/products/{sku}", operation_id = "updateProduct", tag = "admin", security(("adminKey" = ["admin"])),
     params(
-        ("sku" = String, Path, description = "Which", example = "DEMO"),
-        ("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts"),
+        ("sku" = String, Path, description = "Which", example = "DEMO",
+            min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9-]+$"),
+        ("X-Operator" = Option<String>, Header, nullable = false, min_length = 1, max_length = 64, pattern = r"\S",
+            description = "Who acts, for the list of acts; a key with a name says it by itself"),
     ),
     request_body = ProductPatchBody,
     responses(
@@ -252,12 +260,11 @@ pub(crate) async fn read(
 )]
 pub(crate) async fn update(
     State(service): State<Service>,
-    _: Admin,
-    Operator(actor): Operator,
+    Administers(actor): Administers,
     SkuInPath(sku): SkuInPath,
     JsonObject(object): JsonObject,
 ) -> Result<Response, Error> {
-    let patch = ProductPatch::read(&object)?;
+    let patch = ProductPatch::read(&object, service.has_captcha())?;
     let product = service.update(&sku, &patch).await?;
     noted(&service, OperatorAction::SaleUpdate, &sku, &actor, Some(Value::Object(object))).await;
     details(&service, &product).await
@@ -273,10 +280,12 @@ async fn set_paused(service: &Service, sku: &Sku, actor: &Actor, paused: bool) -
 /// Stops a sale for now. Of one that is stopped already nothing changes.
 #[utoipa::path(
     post, path = "/api/v1/products/{sku}/pause", operation_id = "pauseSale", tag = "admin",
-    security(("adminKey" = [])),
+    security(("adminKey" = ["operator"])),
     params(
-        ("sku" = String, Path, description = "Which", example = "DEMO"),
-        ("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts"),
+        ("sku" = String, Path, description = "Which", example = "DEMO",
+            min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9-]+$"),
+        ("X-Operator" = Option<String>, Header, nullable = false, min_length = 1, max_length = 64, pattern = r"\S",
+            description = "Who acts, for the list of acts; a key with a name says it by itself"),
     ),
     responses(
         (status = 200, description = "It is stopped, or has ended (`SALE_NOT_MODIFIABLE`)", body = ProductAnswer),
@@ -287,8 +296,7 @@ async fn set_paused(service: &Service, sku: &Sku, actor: &Actor, paused: bool) -
 )]
 pub(crate) async fn pause(
     State(service): State<Service>,
-    _: Admin,
-    Operator(actor): Operator,
+    Operates(actor): Operates,
     SkuInPath(sku): SkuInPath,
 ) -> Result<Response, Error> {
     set_paused(&service, &sku, &actor, true).await
@@ -297,10 +305,12 @@ pub(crate) async fn pause(
 /// Lets a sale go on. Of one that is not stopped nothing changes.
 #[utoipa::path(
     post, path = "/api/v1/products/{sku}/resume", operation_id = "resumeSale", tag = "admin",
-    security(("adminKey" = [])),
+    security(("adminKey" = ["operator"])),
     params(
-        ("sku" = String, Path, description = "Which", example = "DEMO"),
-        ("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts"),
+        ("sku" = String, Path, description = "Which", example = "DEMO",
+            min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9-]+$"),
+        ("X-Operator" = Option<String>, Header, nullable = false, min_length = 1, max_length = 64, pattern = r"\S",
+            description = "Who acts, for the list of acts; a key with a name says it by itself"),
     ),
     responses(
         (status = 200, description = "It goes on, or has ended (`SALE_NOT_MODIFIABLE`)", body = ProductAnswer),
@@ -311,8 +321,7 @@ pub(crate) async fn pause(
 )]
 pub(crate) async fn resume(
     State(service): State<Service>,
-    _: Admin,
-    Operator(actor): Operator,
+    Operates(actor): Operates,
     SkuInPath(sku): SkuInPath,
 ) -> Result<Response, Error> {
     set_paused(&service, &sku, &actor, false).await
@@ -321,23 +330,24 @@ pub(crate) async fn resume(
 /// Removes a product, its sale and its purchases, in test environments.
 #[utoipa::path(
     delete, path = "/api/v1/products/{sku}", operation_id = "deleteProduct", tag = "admin",
-    security(("adminKey" = [])),
+    security(("adminKey" = ["admin"])),
     params(
-        ("sku" = String, Path, description = "Which", example = "DEMO"),
-        ("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts"),
+        ("sku" = String, Path, description = "Which", example = "DEMO",
+            min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9-]+$"),
+        ("X-Operator" = Option<String>, Header, nullable = false, min_length = 1, max_length = 64, pattern = r"\S",
+            description = "Who acts, for the list of acts; a key with a name says it by itself"),
     ),
     responses(
+        AdminFailures,
         (status = 200, description = "It is gone", body = Success<DeletedProduct>),
         (status = 400, description = "The SKU is not one", body = Failure),
-        (status = 403, description = "This environment does not allow it", body = Failure),
+        (status = 403, description = "The key's role, or this environment, does not allow it", body = Failure),
         (status = 404, description = "There is no such product", body = Failure),
-        AdminFailures,
     )
 )]
 pub(crate) async fn delete(
     State(service): State<Service>,
-    _: Admin,
-    Operator(actor): Operator,
+    Administers(actor): Administers,
     SkuInPath(sku): SkuInPath,
 ) -> Result<Response, Error> {
     if !service.allow_delete() {

@@ -6,6 +6,7 @@ use axum::{
     response::Response,
 };
 use flashsale_core::{Receipt, Sku, UserId};
+use flashsale_identity::Unidentified;
 use flashsale_platform::{ApiError, success};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,7 +15,7 @@ use crate::{
     Service,
     error::{Error, chain},
     openapi::{Failure, Success, Unavailable},
-    request::{self, Faults, Parameters},
+    request::{Faults, Parameters},
 };
 
 /// What a shopper holds.
@@ -35,13 +36,18 @@ pub(crate) struct Purchase {
 #[utoipa::path(
     get, path = "/api/v1/purchases", operation_id = "readPurchase", tag = "shopper",
     params(
-        ("sku" = String, Query, description = "Of which sale", example = "DEMO"),
-        ("X-User-Id" = String, Header, description = "Who asks, 1 to 255 characters after trimming", example = "alice"),
+        ("sku" = String, Query, description = "Of which sale", example = "DEMO",
+            min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9-]+$"),
+        ("X-User-Id" = String, Header, description = "Who asks, 1 to 255 characters after trimming; ignored where shoppers have tokens",
+            example = "alice", min_length = 1, pattern = r"\S"),
     ),
+    security((), ("shopperToken" = [])),
     responses(
         (status = 200, description = "The receipt", body = Success<Purchase>,
             headers(("Cache-Control" = String, description = "`no-store`"))),
         (status = 400, description = "The SKU or the user is not one", body = Failure),
+        (status = 401, description = "This installation wants a token, and there is none that is good", body = Failure,
+            headers(("WWW-Authenticate" = String, description = "`Bearer`"))),
         (status = 404, description = "The caller holds no unit", body = Failure),
         Unavailable,
     )
@@ -52,7 +58,12 @@ pub(crate) async fn read(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let mut faults = Faults::default();
-    let (sku, user) = (parameters.required_sku(&mut faults), request::user(&headers, &mut faults));
+    let user = match service.shoppers().identify(&headers) {
+        Ok(user) => Some(user),
+        Err(Unidentified::Invalid(why)) => faults.note("userId", Err(why)),
+        Err(Unidentified::Unauthorized) => return Err(ApiError::token_required().into()),
+    };
+    let sku = parameters.required_sku(&mut faults);
     let (Some(sku), Some(user)) = (sku, user) else { return Err(faults.error().into()) };
     let receipt = find(&service, &sku, &user).await?;
     let receipt = receipt.ok_or_else(|| ApiError::not_found(format!("You hold no unit of {sku}.")))?;

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use crate::{
     Service,
     error::Error,
-    openapi::{EndReasonName, Failure, StateName, Success, Unavailable},
+    openapi::{ChallengeName, EndReasonName, Failure, StateName, Success, Unavailable},
     request::{Faults, Parameters},
 };
 
@@ -49,6 +49,9 @@ pub(crate) struct Sale {
     /// `true` while an operator has stopped the sale, else left out.
     #[schema(nullable = false)]
     paused: Option<bool>,
+    /// What a purchase must bring along, see `GET /api/v1/purchases/challenge`; left out when it is nothing.
+    #[schema(nullable = false)]
+    challenge: Option<ChallengeName>,
     /// The time of this server when it answered. A page revalidated by a 304 keeps the one that came with
     /// its body.
     #[schema(format = DateTime, example = "2026-11-23T12:10:00.000Z")]
@@ -77,9 +80,9 @@ const CATALOGUE_SALES_MAX: usize = 100;
 #[utoipa::path(
     get, path = "/api/v1/sales", operation_id = "readSale", tag = "shopper",
     params(
-        ("sku" = Option<String>, Query, example = "DEMO",
+        ("sku" = Option<String>, Query, example = "DEMO", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9-]+$",
             description = "Which sale; without it the one that matters now: the active one, else the next, else the last"),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of what the caller has"),
+        ("If-None-Match" = Option<String>, Header, nullable = false, description = "The ETag of what the caller has"),
     ),
     responses(
         (status = 200, description = "The sale", body = Success<Sale>, headers(
@@ -153,7 +156,7 @@ fn place(status: &SaleStatus) -> (u8, i64, &Sku) {
     match status.state {
         SaleState::Active => (0, end.0, sku),
         SaleState::Upcoming => (1, start.0, sku),
-        SaleState::Ended => (2, -status.as_of.0.min(end.0), sku),
+        SaleState::Ended => (2, status.as_of.0.min(end.0).saturating_neg(), sku),
     }
 }
 

@@ -17,10 +17,12 @@ use axum::{
     http::{HeaderMap, Method, Request},
 };
 use flashsale_api::{Config, Reconcile, Service, Tools};
-use flashsale_core::{Attempt, Micros, Receipt, RequestId, SaleConfig, SaleId, SaleStatus, Sku, UserId};
+use flashsale_core::{Attempt, Challenge, Micros, Receipt, RequestId, SaleConfig, SaleId, SaleStatus, Sku, UserId};
+use flashsale_identity::Shoppers;
 use flashsale_ledger::{Ledger, SaleView};
 use flashsale_lua::HotState;
 use flashsale_operations::{Operations, Pulse, Sampler, Trial, Watcher, WatcherConfig};
+use flashsale_platform::{TrustedProxies, server};
 use flashsale_sql::Store;
 use flashsale_streaming::{Delivery, Outcome, Rejection};
 use flashsale_testkit::unique;
@@ -31,6 +33,11 @@ use tower::ServiceExt;
 
 const ADMIN_KEY: &str = "sesame-open-sesame";
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Routes as a process serves them.
+fn finish(routes: Router) -> Router {
+    server::finish(routes, &server::Config::default(), TrustedProxies::default())
+}
 
 /// The service on servers that other tests use too, under names of its own.
 #[derive(Clone)]
@@ -168,10 +175,10 @@ impl App {
 
     /// The same parts behind new routes.
     fn rebuilt(self, allow_delete: bool) -> Self {
-        let config = Config { admin_key: ADMIN_KEY.into(), allow_delete };
+        let config = Config { admin_key: ADMIN_KEY.into(), admin_keys_file: None, allow_delete, has_captcha: false };
         let Self { hot, store, ledger, view, tools, .. } = self.clone();
-        let service = Service::new(&config, hot, store, ledger, view, tools).expect("a key");
-        Self { router: flashsale_platform::server::finish(service.routes()), ..self }
+        let service = Service::new(&config, hot, store, ledger, view, tools, Shoppers::from_header()).expect("a key");
+        Self { router: finish(service.routes()), ..self }
     }
 
     /// As if Postgres were down: nothing listens there.
@@ -251,5 +258,6 @@ fn config(sku_text: &str, chance: u64) -> SaleConfig {
         initial_stock: 5,
         start: Micros::from_millis(1_795_435_200_000),
         end: Micros::from_millis(1_795_438_800_500),
+        challenge: Challenge::None,
     }
 }

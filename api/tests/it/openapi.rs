@@ -2,12 +2,12 @@
 
 use axum::{Router, body::Body, http::Request};
 use flashsale_api::{docs_routes, openapi};
-use flashsale_platform::{Health, server::finish};
+use flashsale_platform::Health;
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::App;
+use crate::{App, finish};
 
 fn document() -> Value {
     serde_json::to_value(openapi()).unwrap()
@@ -98,11 +98,23 @@ fn t_4_every_operation_names_itself_its_failures_and_its_key() {
         let what = format!("{method} {path}");
         assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{what}");
         let is_admin = ["/api/v1/products", "/api/v1/ops"].iter().any(|begin| path.starts_with(begin));
-        assert_eq!(operation["security"].is_array(), is_admin, "{what}");
+        let schemes = operation["security"].as_array().cloned().unwrap_or_default();
+        let wants = |scheme: &str| schemes.iter().any(|one| one[scheme].is_array());
+        assert_eq!(wants("adminKey"), is_admin, "{what}");
         let responses = operation["responses"].as_object().unwrap();
-        assert_eq!(responses.contains_key("401"), is_admin, "{what}");
+        assert_eq!(responses.contains_key("401"), is_admin || wants("shopperToken"), "{what}");
+        assert_eq!(responses.contains_key("403"), is_admin, "{what}");
+        if is_admin {
+            let role = schemes[0]["adminKey"][0].as_str().unwrap_or_default();
+            assert!(["viewer", "operator", "admin"].contains(&role), "{what} names the role that it needs");
+        }
         if path.starts_with("/api/v1/") {
-            assert!(responses["503"]["headers"]["Retry-After"].is_object(), "{what}");
+            for status in ["429", "503"] {
+                assert!(responses[status]["headers"]["Retry-After"].is_object(), "{what} answers with {status}");
+            }
+            for status in ["408", "413", "415"] {
+                assert_eq!(responses.contains_key(status), operation["requestBody"].is_object(), "{what}: {status}");
+            }
             let takes_nothing = operation["parameters"].is_null() && operation["requestBody"].is_null();
             assert_eq!(responses.contains_key("400"), !takes_nothing, "{what}");
         }

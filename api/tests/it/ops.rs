@@ -243,7 +243,7 @@ async fn f_18_without_postgres_the_overview_shows_the_rest() {
 
 #[tokio::test]
 async fn the_console_is_served_with_its_policy() {
-    let routes = flashsale_platform::server::finish(flashsale_api::page_routes());
+    let routes = crate::finish(flashsale_api::page_routes());
     let get = async |path: &str| {
         let response = routes.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();

@@ -9,7 +9,7 @@ use tower::ServiceExt;
 
 async fn get(path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, Vec<u8>) {
     let request = headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
-    let routes = flashsale_platform::server::finish(flashsale_api::page_routes());
+    let routes = crate::finish(flashsale_api::page_routes());
     let response = routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     let (parts, body) = response.into_parts();
     (parts.status, parts.headers, body.collect().await.unwrap().to_bytes().to_vec())

@@ -5,7 +5,8 @@ use axum::{
     http::{Method, Request},
 };
 use flashsale_api::{Config, ConfigError, Service};
-use flashsale_core::{SaleId, SaleState};
+use flashsale_core::{Challenge, SaleId, SaleState};
+use flashsale_identity::Shoppers;
 use serde_json::{Value, json};
 
 use crate::{ADMIN_KEY, App, Setup, sku};
@@ -54,9 +55,9 @@ async fn t_6_only_the_administrator_passes() {
 async fn t_6_a_short_admin_key_is_refused_at_start() {
     let app = App::start().await;
     for (key, chars) in [("", 0), ("fifteen-chars-x", 15), ("äääääääää", 9)] {
-        let config = Config { admin_key: key.into(), allow_delete: false };
+        let config = Config { admin_key: key.into(), admin_keys_file: None, allow_delete: false, has_captcha: false };
         let App { hot, store, ledger, view, tools, .. } = app.clone();
-        let refused = Service::new(&config, hot, store, ledger, view, tools).unwrap_err();
+        let refused = Service::new(&config, hot, store, ledger, view, tools, Shoppers::from_header()).unwrap_err();
         assert_eq!(refused, ConfigError::AdminKeyTooShort(chars));
         assert!(refused.to_string().contains("at least 16 characters"), "{refused}");
         assert!(!format!("{config:?} {refused}").contains("fifteen"), "the key itself is never shown");
@@ -70,7 +71,7 @@ async fn t_6_a_product_is_set_up_and_shown_everywhere_at_once() {
     let created = app.create(&product).await;
     let data = created.data(201);
     let (sale, at) = (data["saleId"].clone(), data["createdAt"].clone());
-    let created_now = json!({"state": "UPCOMING", "saleId": sale, "createdAt": at});
+    let created_now = json!({"state": "UPCOMING", "saleId": sale, "createdAt": at, "challenge": "NONE"});
     assert_eq!(data, &with(&product, created_now.clone()));
     let sale = SaleId::new(sale.as_str().unwrap()).unwrap();
     let at = at.as_str().unwrap();
@@ -234,7 +235,7 @@ async fn t_6_an_upcoming_sale_can_be_changed() {
     assert_eq!(app.store.product(&sku("PHONE")).await.unwrap().unwrap().config.initial_stock, 9);
 
     let put = async |patch: Value| app.admin(Method::PUT, "/api/v1/products/PHONE", Some(&patch)).await;
-    let nothing = json!({"body": "must have one or more of productName, initialStock, startTime, endTime"});
+    let nothing = json!({"body": "must have one or more of productName, initialStock, startTime, endTime, challenge"});
     assert_eq!(put(json!({})).await.fields(), &nothing);
     let unknown = json!({"sku": "is not a known field", "initialStock": "must be a whole number from 1 to 1000000000"});
     assert_eq!(put(json!({"sku": "OTHER", "initialStock": 0})).await.fields(), &unknown);
@@ -252,6 +253,32 @@ async fn t_6_an_upcoming_sale_can_be_changed() {
     let refused = put(json!({"initialStock": 1})).await;
     assert_eq!((refused.status, refused.code()), (200, "SALE_NOT_MODIFIABLE"));
     assert_eq!(app.store.product(&sku("PHONE")).await.unwrap().unwrap().config.initial_stock, 9);
+}
+
+#[tokio::test]
+async fn t_6_a_sale_has_a_challenge_when_its_administrator_says_so() {
+    let app = App::start().await;
+    let product = with(&app.product("PHONE", 60, 120).await, json!({"challenge": "PROOF_OF_WORK"}));
+    assert_eq!(app.create(&product).await.data(201)["challenge"], "PROOF_OF_WORK");
+    let public = async || app.get("/api/v1/sales?sku=PHONE", &[]).await.data(200).get("challenge").cloned();
+    assert_eq!(public().await, Some(json!("PROOF_OF_WORK")));
+    let catalogue = app.get("/api/v1/catalogue", &[]).await;
+    assert_eq!(catalogue.data(200)["sales"][0]["challenge"], "PROOF_OF_WORK");
+    assert_eq!(app.create(&product).await.code(), "ALREADY_EXISTS");
+
+    let put = async |patch: Value| app.admin(Method::PUT, "/api/v1/products/PHONE", Some(&patch)).await;
+    let other = put(json!({"initialStock": 9})).await;
+    assert_eq!(other.data(200)["challenge"], "PROOF_OF_WORK", "another change leaves it");
+    let unknown = put(json!({"challenge": "HARD"})).await;
+    assert_eq!(unknown.fields(), &json!({"challenge": "must be one of NONE, PROOF_OF_WORK, CAPTCHA"}));
+    let captcha = json!({"challenge": "CAPTCHA"});
+    for answer in [put(captcha.clone()).await, app.create(&with(&product, captcha)).await] {
+        let why = answer.fields()["challenge"].as_str().unwrap();
+        assert!(why.contains("FLASHSALE_CHALLENGE__CAPTCHA_VERIFY_URL"), "nobody could pass it: {why}");
+    }
+    assert_eq!(put(json!({"challenge": "NONE"})).await.data(200)["challenge"], "NONE");
+    assert_eq!(public().await, None, "shoppers are told of what they have to do only");
+    assert_eq!(app.store.product(&sku("PHONE")).await.unwrap().unwrap().config.challenge, Challenge::None);
 }
 
 #[tokio::test]

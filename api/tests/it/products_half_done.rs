@@ -1,7 +1,7 @@
 //! Writes of an administrator that met a server that was down, and what their repetition does.
 
 use axum::http::Method;
-use flashsale_core::{SaleConfig, SaleState};
+use flashsale_core::{Challenge, SaleConfig, SaleState};
 use flashsale_testkit::wait_until;
 use serde_json::json;
 
@@ -43,6 +43,7 @@ async fn stored(app: &App, product: &serde_json::Value) -> SaleConfig {
         initial_stock: 5,
         start: micros(&time("startTime")),
         end: micros(&time("endTime")),
+        challenge: Challenge::None,
     };
     app.store.insert_product(&config).await.unwrap();
     config

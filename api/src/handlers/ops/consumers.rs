@@ -8,10 +8,10 @@ use flashsale_platform::{ApiError, success};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Named, Operator, Order, to_the_end};
+use super::{Named, Order, to_the_end};
 use crate::{
     Service,
-    auth::Admin,
+    auth::{Operates, Viewer},
     error::Error,
     form::instant_millis,
     openapi::{AdminFailures, BodyFailures, Failure, Success},
@@ -41,6 +41,7 @@ pub(crate) struct ConsumerList {
 pub(crate) struct PartitionsBody {
     /// Their numbers; all when left out or empty.
     #[serde(default)]
+    #[schema(value_type = Vec<i32>)]
     partitions: BTreeSet<i32>,
 }
 
@@ -76,19 +77,19 @@ pub(crate) struct ResetBody {
     /// Where to go on.
     to: ResetTo,
     /// With `offset`.
-    #[schema(nullable = false)]
     offset: Option<i64>,
     /// With `time`: ISO 8601 with an offset.
-    #[schema(nullable = false, format = DateTime)]
+    #[schema(format = DateTime)]
     time: Option<String>,
     /// With `group`.
-    #[schema(nullable = false)]
+    #[schema(min_length = 1, max_length = 249)]
     group: Option<String>,
     /// Only this topic.
-    #[schema(nullable = false)]
+    #[schema(min_length = 1, max_length = 249)]
     topic: Option<String>,
     /// Only these partitions; all when left out or empty.
     #[serde(default)]
+    #[schema(value_type = Vec<i32>)]
     partitions: BTreeSet<i32>,
     /// Only say what would change.
     #[serde(default = "yes")]
@@ -120,10 +121,10 @@ impl ResetBody {
 ///
 /// The verdict is judged by what happened during a window, not by a threshold. What is not known is `null`.
 #[utoipa::path(
-    get, path = "/api/v1/ops/consumers", operation_id = "listConsumers", tag = "ops", security(("adminKey" = [])),
+    get, path = "/api/v1/ops/consumers", operation_id = "listConsumers", tag = "ops", security(("adminKey" = ["viewer"])),
     responses((status = 200, description = "The groups", body = Success<ConsumerList>), AdminFailures)
 )]
-pub(crate) async fn list(State(service): State<Service>, _: Admin) -> Result<Response, Error> {
+pub(crate) async fn list(State(service): State<Service>, _: Viewer) -> Result<Response, Error> {
     let tools = service.tools();
     let seen = tools.consumers.borrow().clone();
     Ok(success(
@@ -140,10 +141,11 @@ pub(crate) async fn list(State(service): State<Service>, _: Admin) -> Result<Res
 /// Has a consumer hold its partitions, in every instance and also after restarts.
 #[utoipa::path(
     post, path = "/api/v1/ops/consumers/{name}/pause", operation_id = "pauseConsumer", tag = "ops",
-    security(("adminKey" = [])),
+    security(("adminKey" = ["operator"])),
     params(
         ("name" = String, Path, description = "The group", example = "flashsale-sink-postgres"),
-        ("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts"),
+        ("X-Operator" = Option<String>, Header, nullable = false, min_length = 1, max_length = 64, pattern = r"\S",
+            description = "Who acts, for the list of acts; a key with a name says it by itself"),
     ),
     request_body = PartitionsBody,
     responses(
@@ -155,8 +157,7 @@ pub(crate) async fn list(State(service): State<Service>, _: Admin) -> Result<Res
 )]
 pub(crate) async fn pause(
     State(service): State<Service>,
-    _: Admin,
-    Operator(actor): Operator,
+    Operates(actor): Operates,
     Named(name): Named,
     Order(body): Order<PartitionsBody>,
 ) -> Result<Response, Error> {
@@ -167,10 +168,11 @@ pub(crate) async fn pause(
 /// Lets a consumer go on.
 #[utoipa::path(
     post, path = "/api/v1/ops/consumers/{name}/resume", operation_id = "resumeConsumer", tag = "ops",
-    security(("adminKey" = [])),
+    security(("adminKey" = ["operator"])),
     params(
         ("name" = String, Path, description = "The group", example = "flashsale-sink-postgres"),
-        ("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts"),
+        ("X-Operator" = Option<String>, Header, nullable = false, min_length = 1, max_length = 64, pattern = r"\S",
+            description = "Who acts, for the list of acts; a key with a name says it by itself"),
     ),
     request_body = PartitionsBody,
     responses(
@@ -182,8 +184,7 @@ pub(crate) async fn pause(
 )]
 pub(crate) async fn resume(
     State(service): State<Service>,
-    _: Admin,
-    Operator(actor): Operator,
+    Operates(actor): Operates,
     Named(name): Named,
     Order(body): Order<PartitionsBody>,
 ) -> Result<Response, Error> {
@@ -194,10 +195,11 @@ pub(crate) async fn resume(
 /// Puts a consumer elsewhere; first says what that skips and repeats.
 #[utoipa::path(
     post, path = "/api/v1/ops/consumers/{name}/reset", operation_id = "resetConsumer", tag = "ops",
-    security(("adminKey" = [])),
+    security(("adminKey" = ["operator"])),
     params(
         ("name" = String, Path, description = "The group", example = "flashsale-sink-postgres"),
-        ("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts"),
+        ("X-Operator" = Option<String>, Header, nullable = false, min_length = 1, max_length = 64, pattern = r"\S",
+            description = "Who acts, for the list of acts; a key with a name says it by itself"),
     ),
     request_body = ResetBody,
     responses(
@@ -209,8 +211,7 @@ pub(crate) async fn resume(
 )]
 pub(crate) async fn reset(
     State(service): State<Service>,
-    _: Admin,
-    Operator(actor): Operator,
+    Operates(actor): Operates,
     Named(consumer): Named,
     Order(body): Order<ResetBody>,
 ) -> Result<Response, Error> {

@@ -6,10 +6,10 @@ use flashsale_platform::{ApiError, success};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Named, Operator, Order, consumers::yes, to_the_end};
+use super::{Named, Order, consumers::yes, to_the_end};
 use crate::{
     Service,
-    auth::Admin,
+    auth::{Operates, Viewer},
     error::Error,
     openapi::{AdminFailures, BodyFailures, Failure, Success},
     request::{Faults, Parameters},
@@ -20,15 +20,25 @@ const LIMIT_MAX: u32 = 500;
 /// Longest reason, in characters.
 const REASON_CHARS_MAX: usize = 500;
 
+/// Which letters are listed.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code, reason = "documents what list reads by hand")]
+enum StateWanted {
+    Open,
+    Redriven,
+    Discarded,
+    All,
+}
+
 /// Which letters: exactly one of `ids`, `class` and `all`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct RedriveBody {
     /// These.
-    #[schema(nullable = false)]
+    #[schema(min_items = 1)]
     ids: Option<Vec<String>>,
     /// All open ones of a cause.
-    #[schema(nullable = false)]
     class: Option<String>,
     /// All open ones.
     #[serde(default)]
@@ -47,16 +57,15 @@ pub(crate) struct RedriveBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct DiscardBody {
     /// These.
-    #[schema(nullable = false)]
+    #[schema(min_items = 1)]
     ids: Option<Vec<String>>,
     /// All open ones of a cause.
-    #[schema(nullable = false)]
     class: Option<String>,
     /// All open ones.
     #[serde(default)]
     all: bool,
     /// Why, in 1 to 500 characters.
-    #[schema(min_length = 1, max_length = 500, example = "a load test of the first day")]
+    #[schema(min_length = 1, max_length = 500, pattern = r"\S", example = "a load test of the first day")]
     reason: String,
     /// Only say which.
     #[serde(default = "yes")]
@@ -75,9 +84,9 @@ fn selection(ids: Option<Vec<String>>, class: Option<String>, all: bool) -> Resu
 
 /// Dead letters: the causes of the open ones, and the newest of those asked for.
 #[utoipa::path(
-    get, path = "/api/v1/ops/dlq", operation_id = "listDeadLetters", tag = "ops", security(("adminKey" = [])),
+    get, path = "/api/v1/ops/dlq", operation_id = "listDeadLetters", tag = "ops", security(("adminKey" = ["viewer"])),
     params(
-        ("state" = Option<String>, Query, description = "`open` (without it), `redriven`, `discarded` or `all`", example = "open"),
+        ("state" = inline(Option<StateWanted>), Query, description = "Without it `open`", example = "open"),
         ("class" = Option<String>, Query, description = "Only those of this cause"),
         ("limit" = Option<u32>, Query, description = "At most this many letters, 1 to 500", minimum = 1, maximum = 500, example = 100),
     ),
@@ -87,7 +96,7 @@ fn selection(ids: Option<Vec<String>>, class: Option<String>, all: bool) -> Resu
         AdminFailures,
     )
 )]
-pub(crate) async fn list(State(service): State<Service>, _: Admin, parameters: Parameters) -> Result<Response, Error> {
+pub(crate) async fn list(State(service): State<Service>, _: Viewer, parameters: Parameters) -> Result<Response, Error> {
     let mut faults = Faults::default();
     let limit = parameters.number("limit", LIMIT_DEFAULT, (1, LIMIT_MAX), &mut faults);
     let state = match parameters.text("state").unwrap_or("open") {
@@ -107,7 +116,7 @@ pub(crate) async fn list(State(service): State<Service>, _: Admin, parameters: P
 
 /// One dead letter and what is in it: decoded, or as hexadecimal digits.
 #[utoipa::path(
-    get, path = "/api/v1/ops/dlq/{id}", operation_id = "readDeadLetter", tag = "ops", security(("adminKey" = [])),
+    get, path = "/api/v1/ops/dlq/{id}", operation_id = "readDeadLetter", tag = "ops", security(("adminKey" = ["viewer"])),
     params(("id" = String, Path, description = "Partition and offset", example = "3-17")),
     responses(
         (status = 200, description = "The letter", body = Success<LetterDetails>),
@@ -116,7 +125,7 @@ pub(crate) async fn list(State(service): State<Service>, _: Admin, parameters: P
         AdminFailures,
     )
 )]
-pub(crate) async fn read(State(service): State<Service>, _: Admin, Named(id): Named) -> Result<Response, Error> {
+pub(crate) async fn read(State(service): State<Service>, _: Viewer, Named(id): Named) -> Result<Response, Error> {
     Ok(success(StatusCode::OK, service.tools().operations.letter(&id).await?))
 }
 
@@ -125,8 +134,9 @@ pub(crate) async fn read(State(service): State<Service>, _: Admin, Named(id): Na
 /// It may be repeated: what was sent before is not open any more, and what is sent twice counts once.
 #[utoipa::path(
     post, path = "/api/v1/ops/dlq/redrive", operation_id = "redriveDeadLetters", tag = "ops",
-    security(("adminKey" = [])),
-    params(("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts")),
+    security(("adminKey" = ["operator"])),
+    params(("X-Operator" = Option<String>, Header, nullable = false, min_length = 1, max_length = 64, pattern = r"\S",
+            description = "Who acts, for the list of acts; a key with a name says it by itself")),
     request_body = RedriveBody,
     responses(
         (status = 200, description = "What would become of them, or has", body = Success<RedrivePlan>),
@@ -136,8 +146,7 @@ pub(crate) async fn read(State(service): State<Service>, _: Admin, Named(id): Na
 )]
 pub(crate) async fn redrive(
     State(service): State<Service>,
-    _: Admin,
-    Operator(actor): Operator,
+    Operates(actor): Operates,
     Order(body): Order<RedriveBody>,
 ) -> Result<Response, Error> {
     let tools = service.tools().clone();
@@ -152,8 +161,9 @@ pub(crate) async fn redrive(
 /// Gives letters up, for a reason.
 #[utoipa::path(
     post, path = "/api/v1/ops/dlq/discard", operation_id = "discardDeadLetters", tag = "ops",
-    security(("adminKey" = [])),
-    params(("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts")),
+    security(("adminKey" = ["operator"])),
+    params(("X-Operator" = Option<String>, Header, nullable = false, min_length = 1, max_length = 64, pattern = r"\S",
+            description = "Who acts, for the list of acts; a key with a name says it by itself")),
     request_body = DiscardBody,
     responses(
         (status = 200, description = "Which would be given up, or are", body = Success<DiscardPlan>),
@@ -162,8 +172,7 @@ pub(crate) async fn redrive(
 )]
 pub(crate) async fn discard(
     State(service): State<Service>,
-    _: Admin,
-    Operator(actor): Operator,
+    Operates(actor): Operates,
     Order(body): Order<DiscardBody>,
 ) -> Result<Response, Error> {
     let reason = body.reason.trim();

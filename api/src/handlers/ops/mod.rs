@@ -15,35 +15,14 @@ use axum::{
     extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request, rejection::PathRejection},
     http::{StatusCode, header, request::Parts},
 };
-use flashsale_operations::Actor;
 use flashsale_platform::ApiError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Service, error::Error};
+use crate::error::Error;
 
-/// The header in which operators name themselves.
-const OPERATOR: &str = "x-operator";
-/// Who acts when nobody says.
-const NOBODY: &str = "admin";
 /// Longest body, in bytes: room for the ids of as many letters as one call settles.
 const BODY_BYTES_MAX: usize = 256 * 1024;
-
-/// Who acts, from `X-Operator`.
-#[derive(Debug)]
-pub(crate) struct Operator(pub(crate) Actor);
-
-impl FromRequestParts<Service> for Operator {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Service) -> Result<Self, ApiError> {
-        let name = parts.headers.get(OPERATOR).map_or(Some(NOBODY), |name| std::str::from_utf8(name.as_bytes()).ok());
-        let actor = name.and_then(|name| name.parse().ok());
-        actor
-            .map(Self)
-            .ok_or_else(|| ApiError::invalid("operator", "header X-Operator must have 1 to 64 printable characters"))
-    }
-}
 
 /// A body in JSON; none at all is an empty object.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::reconciliations::ReconciliationView;
 use crate::{
     Service,
-    auth::Admin,
+    auth::Viewer,
     error::Error,
     openapi::{AdminFailures, EndReasonName, Failure, StateName, Success},
     request::{Faults, Parameters},
@@ -100,10 +100,10 @@ pub(crate) struct Overview {
 
 /// How everything is, at a glance. What cannot be known within two seconds is `null`.
 #[utoipa::path(
-    get, path = "/api/v1/ops/overview", operation_id = "readOverview", tag = "ops", security(("adminKey" = [])),
+    get, path = "/api/v1/ops/overview", operation_id = "readOverview", tag = "ops", security(("adminKey" = ["viewer"])),
     responses((status = 200, description = "How everything is", body = Success<Overview>), AdminFailures)
 )]
-pub(crate) async fn read(State(service): State<Service>, _: Admin) -> Result<Response, Error> {
+pub(crate) async fn read(State(service): State<Service>, _: Viewer) -> Result<Response, Error> {
     let tools = service.tools();
     let mut sales = service.view().all();
     sales.sort_by_key(|sale| rank(sale));
@@ -177,7 +177,7 @@ pub(crate) struct Acts {
 
 /// What operators did: who, what, when.
 #[utoipa::path(
-    get, path = "/api/v1/ops/acts", operation_id = "listActs", tag = "ops", security(("adminKey" = [])),
+    get, path = "/api/v1/ops/acts", operation_id = "listActs", tag = "ops", security(("adminKey" = ["viewer"])),
     params(("limit" = Option<u32>, Query, description = "At most this many, 1 to 500", minimum = 1, maximum = 500, example = 100)),
     responses(
         (status = 200, description = "The newest acts", body = Success<Acts>),
@@ -185,7 +185,7 @@ pub(crate) struct Acts {
         AdminFailures,
     )
 )]
-pub(crate) async fn acts(State(service): State<Service>, _: Admin, parameters: Parameters) -> Result<Response, Error> {
+pub(crate) async fn acts(State(service): State<Service>, _: Viewer, parameters: Parameters) -> Result<Response, Error> {
     let mut faults = Faults::default();
     let limit = parameters.number("limit", ACTS_DEFAULT, (1, ACTS_MAX), &mut faults);
     faults.check()?;

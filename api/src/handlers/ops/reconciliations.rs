@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{Operator, Order, to_the_end};
+use super::{Order, to_the_end};
 use crate::{
     Service,
-    auth::Admin,
+    auth::{Operates, Viewer},
     error::Error,
     openapi::{AdminFailures, BodyFailures, Failure, Success},
     request::{Faults, Parameters},
@@ -103,7 +103,7 @@ pub(crate) enum Mode {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReconcileBody {
     /// Which sale; every one when left out.
-    #[schema(nullable = false, example = "DEMO")]
+    #[schema(example = "DEMO", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9-]+$")]
     sku: Option<String>,
     /// What it may do.
     #[serde(default)]
@@ -113,9 +113,10 @@ pub(crate) struct ReconcileBody {
 /// What comparisons of Redis, the log and Postgres found.
 #[utoipa::path(
     get, path = "/api/v1/ops/reconciliations", operation_id = "listReconciliations", tag = "ops",
-    security(("adminKey" = [])),
+    security(("adminKey" = ["viewer"])),
     params(
-        ("sku" = Option<String>, Query, description = "Only this SKU", example = "DEMO"),
+        ("sku" = Option<String>, Query, description = "Only this SKU", example = "DEMO",
+            min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9-]+$"),
         ("limit" = Option<u32>, Query, description = "At most this many, 1 to 500", minimum = 1, maximum = 500, example = 50),
     ),
     responses(
@@ -124,7 +125,7 @@ pub(crate) struct ReconcileBody {
         AdminFailures,
     )
 )]
-pub(crate) async fn list(State(service): State<Service>, _: Admin, parameters: Parameters) -> Result<Response, Error> {
+pub(crate) async fn list(State(service): State<Service>, _: Viewer, parameters: Parameters) -> Result<Response, Error> {
     let mut faults = Faults::default();
     let sku = parameters.sku(&mut faults);
     let limit = parameters.number("limit", LIMIT_DEFAULT, (1, LIMIT_MAX), &mut faults);
@@ -137,8 +138,9 @@ pub(crate) async fn list(State(service): State<Service>, _: Admin, parameters: P
 /// Compares Redis, the log and Postgres now, by content; repairs when asked to. May take half a minute.
 #[utoipa::path(
     post, path = "/api/v1/ops/reconciliations", operation_id = "reconcile", tag = "ops",
-    security(("adminKey" = [])),
-    params(("X-Operator" = Option<String>, Header, description = "Who acts, for the list of acts")),
+    security(("adminKey" = ["operator"])),
+    params(("X-Operator" = Option<String>, Header, nullable = false, min_length = 1, max_length = 64, pattern = r"\S",
+            description = "Who acts, for the list of acts; a key with a name says it by itself")),
     request_body = ReconcileBody,
     responses(
         (status = 200, description = "What was found, and done", body = Success<ReconciliationList>),
@@ -149,8 +151,7 @@ pub(crate) async fn list(State(service): State<Service>, _: Admin, parameters: P
 )]
 pub(crate) async fn run(
     State(service): State<Service>,
-    _: Admin,
-    Operator(actor): Operator,
+    Operates(actor): Operates,
     Order(body): Order<ReconcileBody>,
 ) -> Result<Response, Error> {
     let known: BTreeSet<Sku> = service.view().all().iter().map(|sale| sale.config.sku.clone()).collect();

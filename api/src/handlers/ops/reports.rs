@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Service,
-    auth::Admin,
+    auth::Viewer,
     error::Error,
     lifecycle,
     openapi::{AdminFailures, EndReasonName, Failure, StateName, Success},
@@ -82,8 +82,9 @@ pub(crate) struct SaleReport {
 /// tells more: latency, retries, fairness.
 #[utoipa::path(
     get, path = "/api/v1/ops/sales/{sku}/report", operation_id = "readReport", tag = "ops",
-    security(("adminKey" = [])),
-    params(("sku" = String, Path, description = "Which", example = "DEMO")),
+    security(("adminKey" = ["viewer"])),
+    params(("sku" = String, Path, description = "Which", example = "DEMO",
+            min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9-]+$")),
     responses(
         (status = 200, description = "What it answered", body = Success<SaleReport>),
         (status = 400, description = "The SKU is not one", body = Failure),
@@ -93,7 +94,7 @@ pub(crate) struct SaleReport {
 )]
 pub(crate) async fn read(
     State(service): State<Service>,
-    _: Admin,
+    _: Viewer,
     SkuInPath(sku): SkuInPath,
 ) -> Result<Response, Error> {
     let product = service.store().product(&sku).await?.ok_or_else(|| lifecycle::unknown(&sku))?;

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::Named;
 use crate::{
     Service,
-    auth::Admin,
+    auth::Viewer,
     error::Error,
     form::instant_millis,
     openapi::{AdminFailures, Failure, Success},
@@ -29,10 +29,10 @@ pub(crate) struct TopicList {
 
 /// The topics with their settings, and what of them is not as their papers say.
 #[utoipa::path(
-    get, path = "/api/v1/ops/topics", operation_id = "listTopics", tag = "ops", security(("adminKey" = [])),
+    get, path = "/api/v1/ops/topics", operation_id = "listTopics", tag = "ops", security(("adminKey" = ["viewer"])),
     responses((status = 200, description = "The topics", body = Success<TopicList>), AdminFailures)
 )]
-pub(crate) async fn list(State(service): State<Service>, _: Admin) -> Result<Response, Error> {
+pub(crate) async fn list(State(service): State<Service>, _: Viewer) -> Result<Response, Error> {
     let topics = service.tools().operations.topics(None).await?;
     Ok(success(StatusCode::OK, TopicList { topics }))
 }
@@ -43,18 +43,19 @@ pub(crate) async fn list(State(service): State<Service>, _: Admin) -> Result<Res
 /// `next` says where to look on.
 #[utoipa::path(
     get, path = "/api/v1/ops/topics/{topic}/messages", operation_id = "readMessages", tag = "ops",
-    security(("adminKey" = [])),
+    security(("adminKey" = ["viewer"])),
     params(
         ("topic" = String, Path, description = "Which", example = "flashsale.purchase-decisions.v1"),
         ("partition" = Option<i32>, Query, description = "Only this partition", minimum = 0),
         ("offset" = Option<i64>, Query, description = "From this offset on", minimum = 0),
-        ("time" = Option<String>, Query, description = "From this time on, ISO 8601 with an offset"),
+        ("time" = Option<String>, Query, format = DateTime,
+            description = "From this time on, ISO 8601 with an offset; not beside `offset`"),
         ("limit" = Option<u32>, Query, description = "At most this many, 1 to 500", minimum = 1, maximum = 500, example = 50),
         ("key" = Option<String>, Query, description = "Only keys that contain this"),
         ("sku" = Option<String>, Query, description = "Only those of this SKU"),
         ("user" = Option<String>, Query, description = "Only those of this shopper"),
         ("outcome" = Option<String>, Query, description = "Only those with this outcome, such as ACCEPTED"),
-        ("header" = Option<String>, Query, description = "Only those with this header, as name=value"),
+        ("header" = Option<String>, Query, pattern = "=", description = "Only those with this header, as name=value"),
     ),
     responses(
         (status = 200, description = "What was found", body = Success<Messages>),
@@ -65,7 +66,7 @@ pub(crate) async fn list(State(service): State<Service>, _: Admin) -> Result<Res
 )]
 pub(crate) async fn messages(
     State(service): State<Service>,
-    _: Admin,
+    _: Viewer,
     Named(topic): Named,
     parameters: Parameters,
 ) -> Result<Response, Error> {
