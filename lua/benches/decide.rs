@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flashsale_core::{Attempt, Micros, Outcome, RequestId, SaleConfig, SaleId, Sku, UserId};
+use flashsale_core::{Attempt, Challenge, Micros, Outcome, RequestId, SaleConfig, SaleId, Sku, UserId};
 use flashsale_lua::{ATTEMPTS_MAX, Config, HotState};
 
 /// Attempts of one measurement.
@@ -39,6 +39,7 @@ async fn sale(hot: &HotState, sku: &str, stock: u64) -> SaleConfig {
         initial_stock: stock,
         start: Micros::from_millis(now - 1_000),
         end: Micros::from_millis(now + 3_600_000),
+        challenge: Challenge::None,
     };
     hot.create(&config).await.expect("create");
     config

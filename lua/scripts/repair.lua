@@ -4,10 +4,10 @@
 --
 -- KEYS[5]  the claim
 -- ARGV: token, sale_id, product name, initial stock, start in ms, end in ms, state, end reason or '',
---       '1' when paused, number of the last change, units sold, time of the newest of all this in us
+--       '1' when paused, number of the last change, units sold, time of the newest of all this in us, challenge
 -- Reply: { 'OK', or 'MISSING' when the claim is another's or over, now_us, state, events }
 
-assert(#KEYS == 5 and #ARGV == 12, 'repair: 5 keys, 12 arguments')
+assert(#KEYS == 5 and #ARGV == 13, 'repair: 5 keys, 13 arguments')
 
 if redis.call('GET', KEYS[5]) ~= ARGV[1] then
   return { 'MISSING', 0, '', {} }
@@ -21,6 +21,7 @@ local sale = {
   sale_id = ARGV[2], name = ARGV[3], initial_stock = tonumber(ARGV[4]), start_ms = tonumber(ARGV[5]),
   end_ms = tonumber(ARGV[6]), state = ARGV[7], end_reason = ARGV[8], paused = ARGV[9] == '1',
   events = tonumber(ARGV[10]), seq = tonumber(ARGV[11]), last_us = tonumber(ARGV[12]), changes = {}, changed = true,
+  challenge = ARGV[13],
 }
 sale.stock = sale.initial_stock - sale.seq
 local last = redis.call('XREVRANGE', OUTBOX, '+', '-', 'COUNT', 1)[1]
@@ -39,5 +40,5 @@ end
 tick(sale, now)
 local reply = finish(sale, now, 'OK')
 redis.call('HSET', SALE, 'sale_id', sale.sale_id, 'name', sale.name, 'initial_stock', sale.initial_stock,
-  'start_ms', sale.start_ms, 'end_ms', sale.end_ms)
+  'start_ms', sale.start_ms, 'end_ms', sale.end_ms, 'challenge', sale.challenge)
 return reply

@@ -76,11 +76,16 @@ local function write_changes(sale, first, last)
   local written = {}
   for i = first, last do
     local c = sale.changes[i]
-    sale.name = sale.name or redis.call('HGET', SALE, 'name')
+    if not sale.name then
+      local held = redis.call('HMGET', SALE, 'name', 'challenge')
+      -- A sale that an earlier version set up has no challenge.
+      sale.name, sale.challenge = held[1], held[2] or 'NONE'
+    end
     local entry = {
       't', 'e', 'sale', sale.sale_id, 'at', integer(c.at), 'kind', c.kind, 'n', integer(c.n), 'reason', c.reason,
       'state', c.state, 'paused', c.paused and '1' or '0', 'seq', integer(c.seq), 'name', sale.name,
       'initial', integer(sale.initial_stock), 'start', integer(sale.start_ms), 'end', integer(sale.end_ms),
+      'challenge', sale.challenge,
     }
     table.insert(entry, 1, outbox(c.at, unpack(entry)))
     written[#written + 1] = entry

@@ -264,6 +264,7 @@ impl Claim {
             status.as_of_event.to_string(),
             status.as_of_sequence.to_string(),
             status.as_of.0.to_string(),
+            config.challenge.as_str().to_owned(),
         ];
         self.hot.watch(&config.sku).await?;
         let asked = std::time::Instant::now();

@@ -25,7 +25,11 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn text(&self, name: &str) -> Result<&'a str> {
-        self.by_name.get(name).copied().ok_or_else(|| odd(self.script, format!("no field `{name}`")))
+        self.optional(name).ok_or_else(|| odd(self.script, format!("no field `{name}`")))
+    }
+
+    pub(crate) fn optional(&self, name: &str) -> Option<&'a str> {
+        self.by_name.get(name).copied()
     }
 
     pub(crate) fn number<T: FromStr>(&self, name: &str) -> Result<T> {

@@ -8,7 +8,8 @@ use crate::{
 use std::time::Instant;
 
 use flashsale_core::{
-    EndReason, Micros, SaleConfig, SaleId, SaleState, SaleStatus, Sku, UserId, decision::Change, receipt::Receipt,
+    Challenge, EndReason, Micros, SaleConfig, SaleId, SaleState, SaleStatus, Sku, UserId, decision::Change,
+    receipt::Receipt,
 };
 
 /// A state change as it stands in the outbox until the log has it.
@@ -38,6 +39,13 @@ impl SaleChange {
                     initial_stock: fields.number("initial")?,
                     start: millis("start")?,
                     end: millis("end")?,
+                    challenge: match fields.optional("challenge") {
+                        Some(name) => {
+                            Challenge::parse(name).ok_or_else(|| odd(script, format!("challenge `{name}`")))?
+                        }
+                        // Written by a version that knew of none.
+                        None => Challenge::None,
+                    },
                 },
                 state: fields.parse("state", SaleState::parse)?,
                 end_reason: EndReason::parse(reason),
@@ -235,12 +243,13 @@ pub(crate) fn read_held(held: &str) -> Result<(u64, Micros)> {
     Ok(((first + n).saturating_sub(1), Micros(number("buyer", decided_at)?)))
 }
 
-fn config_args(config: &SaleConfig) -> [String; 5] {
+fn config_args(config: &SaleConfig) -> [String; 6] {
     [
         config.sale_id.to_string(),
         config.product_name.clone(),
         config.initial_stock.to_string(),
         config.start.as_millis().to_string(),
         config.end.as_millis().to_string(),
+        config.challenge.as_str().to_owned(),
     ]
 }

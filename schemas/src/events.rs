@@ -160,6 +160,43 @@ impl TryFrom<SaleState> for sale::SaleState {
     }
 }
 
+/// What a try to buy must bring along; [`sale::Challenge`] on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Challenge {
+    /// Nothing.
+    None,
+    /// The solution of a puzzle of ours.
+    ProofOfWork,
+    /// The word of a CAPTCHA provider.
+    Captcha,
+    /// Newer than this build, which cannot check it: it does not read the sale, and so sells nothing of it.
+    Unknown,
+}
+
+impl From<sale::Challenge> for Challenge {
+    fn from(challenge: sale::Challenge) -> Self {
+        match challenge {
+            sale::Challenge::None => Self::None,
+            sale::Challenge::ProofOfWork => Self::ProofOfWork,
+            sale::Challenge::Captcha => Self::Captcha,
+        }
+    }
+}
+
+impl TryFrom<Challenge> for sale::Challenge {
+    type Error = InvalidEvent;
+
+    fn try_from(challenge: Challenge) -> Result<Self, InvalidEvent> {
+        match challenge {
+            Challenge::None => Ok(Self::None),
+            Challenge::ProofOfWork => Ok(Self::ProofOfWork),
+            Challenge::Captcha => Ok(Self::Captcha),
+            Challenge::Unknown => Err(InvalidEvent::new("challenge", "is not known to this build")),
+        }
+    }
+}
+
 /// A change of a sale, with the whole sale after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SaleEvent {
@@ -193,6 +230,8 @@ pub struct SaleEvent {
     /// First instant after the sale; whole milliseconds.
     #[serde(with = "millis")]
     pub end_at: Micros,
+    /// What a try must bring along.
+    pub challenge: Challenge,
 }
 
 impl Event for SaleEvent {
@@ -233,6 +272,8 @@ pub struct SaleStatusRecord {
     pub as_of_event: i64,
     /// When the newest of what was seen happened.
     pub as_of: Micros,
+    /// What a try must bring along.
+    pub challenge: Challenge,
 }
 
 impl Event for SaleStatusRecord {
@@ -338,6 +379,7 @@ impl TryFrom<&SaleEvent> for SaleStatus {
                 initial_stock: parse_count("initial_stock", event.initial_stock)?,
                 start: event.start_at,
                 end: event.end_at,
+                challenge: event.challenge.try_into()?,
             },
             state: event.state.try_into()?,
             end_reason,
@@ -351,7 +393,7 @@ impl TryFrom<&SaleEvent> for SaleStatus {
 
 impl From<&SaleStatus> for SaleStatusRecord {
     fn from(status: &SaleStatus) -> Self {
-        let SaleConfig { sale_id, sku, product_name, initial_stock, start, end } = &status.config;
+        let SaleConfig { sale_id, sku, product_name, initial_stock, start, end, challenge } = &status.config;
         Self {
             sku: sku.to_string(),
             sale_id: sale_id.to_string(),
@@ -367,6 +409,7 @@ impl From<&SaleStatus> for SaleStatusRecord {
             as_of_sequence: long(status.as_of_sequence),
             as_of_event: long(status.as_of_event),
             as_of: status.as_of,
+            challenge: (*challenge).into(),
         }
     }
 }
@@ -383,6 +426,7 @@ impl TryFrom<&SaleStatusRecord> for SaleStatus {
                 initial_stock: parse_count("initial_stock", record.initial_stock)?,
                 start: record.start_at,
                 end: record.end_at,
+                challenge: record.challenge.try_into()?,
             },
             state: record.state.try_into()?,
             end_reason: parse_end_reason("end_reason", record.end_reason.as_deref())?,

@@ -116,7 +116,7 @@ fn a_bad_frame_says_what_is_bad() {
     let decode = |bytes: &[u8]| Decoder::<SaleEvent>::new(OWN_ID, Registry::builtin()).decode(bytes).unwrap_err();
     assert_eq!(decode(&[]).to_string(), "a record of 0 bytes is too short for a schema id");
     assert_eq!(decode(b"{\"a\":1}").to_string(), "the record starts with the byte 0x7b, not with 0x00");
-    assert_eq!(decode(&[0, 0, 0, 0, 9, 9]).to_string(), "the registry has no usable schema 9");
+    assert_eq!(decode(&[0, 0, 0, 0, 99, 9]).to_string(), "the registry has no usable schema 99");
     assert_eq!(decode(&[0, 1, 2, 3, 4]).class(), "malformed_datum");
 }
 

@@ -7,11 +7,13 @@ use std::{
     path::PathBuf,
 };
 
+use apache_avro::{Schema, types::Value as Avro, writer::datum::GenericDatumWriter};
 use flashsale_core::SaleStatus;
 use flashsale_schemas::{
-    CleanupPolicy, Event, Registry, Topic,
+    CleanupPolicy, Decoder, Event, Registry, Topic,
     events::{
-        ConsumerControl, ConsumerPositions, OperatorAct, PurchaseDecision, Reconciliation, SaleEvent, SaleStatusRecord,
+        Challenge, ConsumerControl, ConsumerPositions, OperatorAct, PurchaseDecision, Reconciliation, SaleEvent,
+        SaleStatusRecord,
     },
 };
 use serde_json::Value;
@@ -115,4 +117,18 @@ fn a_record_that_cannot_be_is_refused_by_field() {
     assert_eq!(refused("reason", Value::Null), "field reason: must say why the sale ended");
     assert_eq!(refused("reason", "TIRED".into()), "field reason: \"TIRED\" ends no sale");
     assert_eq!(refused("state", "UNKNOWN".into()), "field state: is not known to this build");
+    assert_eq!(refused("challenge", "UNKNOWN".into()), "field challenge: is not known to this build");
+}
+
+#[tokio::test]
+async fn a_sale_written_before_there_were_challenges_has_none() {
+    let example = examples(Topic::SaleEvents)["created.json"].clone();
+    let before = Schema::parse_str(include_str!("../released/sale-event.v1.1.avsc")).unwrap();
+    let value = Avro::try_from(example.clone()).unwrap().resolve(&before).unwrap();
+    let mut record = vec![0, 0, 0, 0, 2];
+    GenericDatumWriter::builder(&before).build().unwrap().write_value(&mut record, value).unwrap();
+    let newest = Registry::builtin().id_of(Topic::SaleEvents, Topic::SaleEvents.name()).await.unwrap();
+    let read = Decoder::<SaleEvent>::new(newest, Registry::builtin()).decode(&record).unwrap();
+    let expected: SaleEvent = serde_json::from_value(example).unwrap();
+    assert_eq!(read, SaleEvent { challenge: Challenge::None, ..expected });
 }

@@ -1,4 +1,4 @@
-SELECT sku, sale_id, product_name, initial_stock, start_time, end_time, created_at, updated_at
+SELECT sku, sale_id, product_name, initial_stock, start_time, end_time, challenge, created_at, updated_at
 FROM products
 ORDER BY sku
 LIMIT $1 OFFSET $2

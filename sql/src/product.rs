@@ -1,6 +1,6 @@
 //! Products: the sale configuration, of which Postgres is the authority.
 
-use flashsale_core::{Micros, SaleConfig, SaleId, Sku};
+use flashsale_core::{Challenge, Micros, SaleConfig, SaleId, Sku};
 use sqlx::{FromRow, Row, postgres::PgRow};
 
 use crate::{Error, Store};
@@ -39,11 +39,17 @@ impl FromRow<'_, PgRow> for Product {
                     .map_err(undecodable("initial_stock"))?,
                 start: time("start_time")?,
                 end: time("end_time")?,
+                challenge: challenge(row.try_get("challenge")?)?,
             },
             created_at: time("created_at")?,
             updated_at: time("updated_at")?,
         })
     }
+}
+
+fn challenge(name: &str) -> Result<Challenge, sqlx::Error> {
+    let unknown = || std::io::Error::other(format!("this version knows no challenge {name}"));
+    Challenge::parse(name).ok_or_else(unknown).map_err(undecodable("challenge"))
 }
 
 /// A column that holds what our types do not allow.
@@ -78,7 +84,7 @@ impl Store {
         config: &SaleConfig,
         doing: &'static str,
     ) -> Result<Option<Product>, Error> {
-        let SaleConfig { sale_id, sku, product_name, initial_stock, start, end } = config;
+        let SaleConfig { sale_id, sku, product_name, initial_stock, start, end, challenge } = config;
         sqlx::query_as(query)
             .bind(sku.as_str())
             .bind(sale_id.as_str())
@@ -86,6 +92,7 @@ impl Store {
             .bind(bigint(*initial_stock))
             .bind(start.to_utc())
             .bind(end.to_utc())
+            .bind(challenge.as_str())
             .fetch_optional(&self.pool)
             .await
             .map_err(Error::at(doing))

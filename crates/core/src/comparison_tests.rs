@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    Attempt, Receipt, RequestId, SaleConfig, SaleStatus, Sku,
+    Attempt, Challenge, Receipt, RequestId, SaleConfig, SaleStatus, Sku,
     decision::Change,
     history::{LoggedDecision, LoggedOutcome},
 };
@@ -35,6 +35,7 @@ fn status(event: u64) -> SaleStatus {
             initial_stock: 10,
             start: Micros(100),
             end: Micros(1_000),
+            challenge: Challenge::None,
         },
         state: if event < 2 { SaleState::Upcoming } else { SaleState::Active },
         end_reason: None,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Decision, EndReason, SaleBook, SaleState, Sku};
+use crate::{Challenge, Decision, EndReason, SaleBook, SaleState, Sku};
 
 const SALE: &str = "06C5HN3T8Q2Z";
 pub(super) const START: i64 = 1_000;
@@ -17,6 +17,7 @@ pub(super) fn config(stock: u64) -> SaleConfig {
         initial_stock: stock,
         start: Micros(START),
         end: Micros(END),
+        challenge: Challenge::None,
     }
 }
 

@@ -11,9 +11,10 @@ use time::{Date, OffsetDateTime, macros::format_description};
 pub struct Micros(pub i64);
 
 impl Micros {
-    /// From whole milliseconds since 1970.
+    /// From whole milliseconds since 1970; what is too far away for microseconds is the farthest that there is.
     pub const fn from_millis(millis: i64) -> Self {
-        Self(millis * 1_000)
+        // Records of other producers bring any number here.
+        Self(millis.saturating_mul(1_000))
     }
 
     /// Whole milliseconds since 1970, rounded down.
@@ -65,5 +66,8 @@ mod tests {
     fn shown_in_utc_with_milliseconds() {
         assert_eq!(Micros(1_795_435_200_123_987).to_string(), "2026-11-23T12:00:00.123Z");
         assert_eq!(Micros::from_utc(Micros(-1_500).to_utc()), Micros(-1_500));
+        for millis in [i64::MIN, i64::MAX] {
+            assert_eq!(Micros::from_millis(millis).to_string(), "1970-01-01T00:00:00.000Z", "beyond every calendar");
+        }
     }
 }

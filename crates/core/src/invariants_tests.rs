@@ -1,7 +1,7 @@
 //! Each check is shown a history that breaks it: a check that cannot fail proves nothing.
 
 use super::*;
-use crate::{NotActive, Sku};
+use crate::{Challenge, NotActive, Sku};
 
 fn unit(user: &str, sequence: u64, at: i64) -> Sold {
     Sold {
@@ -39,6 +39,7 @@ fn broken_histories_are_named() {
         initial_stock: 2,
         start: Micros(10),
         end: Micros(20),
+        challenge: Challenge::None,
     };
     assert_eq!(broken(no_oversell(1, &[unit("a", 2, 0)])), "I1");
     assert_eq!(broken(no_oversell(1, &[unit("a", 1, 0), unit("b", 1, 0)])), "I1");

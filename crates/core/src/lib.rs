@@ -23,5 +23,5 @@ pub use ids::{RequestId, SaleId, Sku, UserId};
 pub use instant::Micros;
 pub use listing::Listing;
 pub use receipt::Receipt;
-pub use sale::{EndReason, SaleConfig, SaleState, SaleStatus};
+pub use sale::{Challenge, EndReason, SaleConfig, SaleState, SaleStatus};
 pub use watch::Watch;

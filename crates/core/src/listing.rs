@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{EndReason, Micros, SaleState, SaleStatus, Sku};
+use crate::{Challenge, EndReason, Micros, SaleState, SaleStatus, Sku};
 
 /// What everybody may know of a sale, in the JSON of the HTTP contract: in `GET sales`, in the catalogue, and as the
 /// `initial` event of the live stream.
@@ -20,6 +20,8 @@ pub struct Listing<'a> {
     end_reason: Option<EndReason>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     paused: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge: Option<Challenge>,
     server_time: String,
 }
 
@@ -37,6 +39,7 @@ impl<'a> Listing<'a> {
             end_time: config.end.to_string(),
             end_reason: status.end_reason,
             paused: status.paused,
+            challenge: Some(config.challenge).filter(|challenge| *challenge != Challenge::None),
             server_time: now.to_string(),
         }
     }

@@ -64,6 +64,39 @@ impl EndReason {
     }
 }
 
+/// What a try to buy must bring along, so that a crowd of machines pays for each. It is about who may ask, at the
+/// edge; what is decided does not depend on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Challenge {
+    /// Nothing.
+    #[default]
+    None,
+    /// The solution of a puzzle of ours, which costs a machine some time.
+    ProofOfWork,
+    /// The word of a CAPTCHA provider that a person is there.
+    Captcha,
+}
+
+impl Challenge {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::None, Self::ProofOfWork, Self::Captcha];
+
+    /// The name used in Lua, events, SQL and HTTP.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::ProofOfWork => "PROOF_OF_WORK",
+            Self::Captcha => "CAPTCHA",
+        }
+    }
+
+    /// The challenge called `name`.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|challenge| challenge.as_str() == name)
+    }
+}
+
 /// What an administrator sets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SaleConfig {
@@ -79,6 +112,8 @@ pub struct SaleConfig {
     pub start: Micros,
     /// First instant after the sale, whole milliseconds.
     pub end: Micros,
+    /// What a try must bring along.
+    pub challenge: Challenge,
 }
 
 /// What a sale looked like after `as_of_sequence` sold units and `as_of_event` state changes.
@@ -164,6 +199,7 @@ mod tests {
                 initial_stock: 100,
                 start: Micros(0),
                 end: Micros(1_000),
+                challenge: Challenge::None,
             },
             state: if event < 2 { SaleState::Upcoming } else { SaleState::Active },
             end_reason: None,
@@ -201,6 +237,9 @@ mod tests {
         }
         for reason in [EndReason::SoldOut, EndReason::TimeExpired] {
             assert_eq!(EndReason::parse(reason.as_str()), Some(reason));
+        }
+        for challenge in Challenge::ALL {
+            assert_eq!(Challenge::parse(challenge.as_str()), Some(challenge));
         }
     }
 }

@@ -192,7 +192,7 @@ fn outside_window(config: &SaleConfig, Seen { sequence, at }: Seen) -> Option<Vi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Attempt, RequestId, SaleState, Sku, UserId};
+    use crate::{Attempt, Challenge, RequestId, SaleState, Sku, UserId};
 
     fn sale_id() -> SaleId {
         SaleId::new("06C5HN3T8Q2Z").unwrap()
@@ -206,6 +206,7 @@ mod tests {
             initial_stock: 5,
             start: Micros(10),
             end: Micros(20),
+            challenge: Challenge::None,
         };
         SaleStatus {
             config,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use flashsale_core::Micros;
 use flashsale_schemas::{
     Topic,
-    events::{ChangeKind, DecidedBy, Outcome, PurchaseDecision, SaleEvent, SaleState, SaleStatusRecord},
+    events::{Challenge, ChangeKind, DecidedBy, Outcome, PurchaseDecision, SaleEvent, SaleState, SaleStatusRecord},
 };
 use serde::{Deserialize, Serialize};
 
@@ -172,6 +172,7 @@ static EVENT: &[Column] = &[
     event("initial_stock", Kind::Long, |one| Cell::Long(one.initial_stock)),
     event("start_at", Kind::Millis, |one| millis(one.start_at)),
     event("end_at", Kind::Millis, |one| millis(one.end_at)),
+    event("challenge", Kind::Text, |one| text(challenge(one.challenge))),
 ];
 
 static STATUS: &[Column] = &[
@@ -189,6 +190,7 @@ static STATUS: &[Column] = &[
     status("as_of_sequence", Kind::Long, |one| Cell::Long(one.as_of_sequence)),
     status("as_of_event", Kind::Long, |one| Cell::Long(one.as_of_event)),
     status("as_of", Kind::Micros, |one| micros(one.as_of)),
+    status("challenge", Kind::Text, |one| text(challenge(one.challenge))),
 ];
 
 static VALUE: &[Column] = &[record("value", Kind::Json, value).or_null()];
@@ -273,9 +275,18 @@ const fn state(state: SaleState) -> &'static str {
     }
 }
 
+const fn challenge(challenge: Challenge) -> &'static str {
+    match challenge {
+        Challenge::None => "NONE",
+        Challenge::ProofOfWork => "PROOF_OF_WORK",
+        Challenge::Captcha => "CAPTCHA",
+        Challenge::Unknown => "UNKNOWN",
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{ChangeKind as C, DecidedBy as D, Outcome as O, SaleState as S, *};
+    use super::{Challenge as H, ChangeKind as C, DecidedBy as D, Outcome as O, SaleState as S, *};
 
     /// What a schema calls its fields, in order.
     fn fields(topic: Topic) -> Vec<String> {
@@ -309,6 +320,9 @@ mod tests {
         }
         for one in [S::Upcoming, S::Active, S::Ended, S::Unknown] {
             assert_eq!(state(one), word(serde_json::to_value(one).unwrap()));
+        }
+        for one in [H::None, H::ProofOfWork, H::Captcha, H::Unknown] {
+            assert_eq!(challenge(one), word(serde_json::to_value(one).unwrap()));
         }
     }
 }

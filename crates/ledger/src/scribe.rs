@@ -77,6 +77,7 @@ impl Ledger {
             initial_stock: signed(config.initial_stock),
             start_at: Micros::from_millis(config.start.as_millis()),
             end_at: Micros::from_millis(config.end.as_millis()),
+            challenge: config.challenge.into(),
         };
         self.send(delivery, &self.encoders.event, config.sku.as_str().as_bytes(), &event);
     }

@@ -1,7 +1,7 @@
 //! A small sale, for tests: ten units, two minutes from [`START`] on.
 
 use flashsale_core::{Micros, SaleId, Sku};
-use flashsale_schemas::events::{ChangeKind, DecidedBy, Outcome, PurchaseDecision, SaleEvent, SaleState};
+use flashsale_schemas::events::{Challenge, ChangeKind, DecidedBy, Outcome, PurchaseDecision, SaleEvent, SaleState};
 
 use crate::{Builder, Report};
 
@@ -41,6 +41,7 @@ pub(crate) fn change(number: i64, kind: ChangeKind, at: i64) -> SaleEvent {
         initial_stock: STOCK,
         start_at: Micros(START),
         end_at: Micros(END),
+        challenge: Challenge::None,
     }
 }
 

@@ -87,7 +87,7 @@ async fn f_8_scripts_that_were_flushed_are_loaded_again_and_the_call_repeated() 
 }
 
 /// What `hot` holds of the sale, and a sold-out sale as the log would tell it.
-async fn sold_out(hot: &HotState) -> (SaleStatus, HotSale, Vec<RestoredBatch>) {
+pub(crate) async fn sold_out(hot: &HotState) -> (SaleStatus, HotSale, Vec<RestoredBatch>) {
     let phone = sale(hot, 3, -1_000, 600_000).await;
     hot.create(&phone).await.unwrap();
     let first = hot.decide(&phone.sku, &phone.sale_id, "i", &[attempt("a", "1"), attempt("b", "2")]).await.unwrap();
@@ -128,6 +128,8 @@ async fn f_6_an_emptied_server_gets_back_what_it_held() {
         let unit = hot.unit_of(&sku, &status.config.sale_id, &UserId::new(user).unwrap()).await.unwrap().unwrap();
         assert_eq!(unit.request_id.as_str(), request);
     }
+    let deleted = hot.delete(&sku, &status.config.sale_id).await.unwrap();
+    assert_eq!(deleted.changes[0].status.config, status.config, "all that was set is there again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

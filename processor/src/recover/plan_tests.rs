@@ -1,5 +1,5 @@
 use flashsale_core::{
-    Attempt, RequestId, SaleConfig, SaleId, Sku,
+    Attempt, Challenge, RequestId, SaleConfig, SaleId, Sku,
     decision::Change,
     history::{LoggedDecision, LoggedOutcome},
     invariants::Sold,
@@ -26,6 +26,7 @@ fn created(stock: u64) -> SaleStatus {
             initial_stock: stock,
             start: Micros(AT),
             end: Micros(AT + 60_000_000),
+            challenge: Challenge::None,
         },
         state: SaleState::Active,
         end_reason: None,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use flashsale_core::{
-    Attempt, EndReason, Micros, RequestId, SaleConfig, SaleId, SaleState, Sku, UserId, decision::Change,
+    Attempt, Challenge, EndReason, Micros, RequestId, SaleConfig, SaleId, SaleState, Sku, UserId, decision::Change,
 };
 use flashsale_ledger::{Ledger, SaleView};
 use flashsale_lua::{Entry, HotState};
@@ -75,6 +75,7 @@ impl Shop {
             initial_stock: stock,
             start: Micros::from_millis(now.as_millis() + start_in),
             end: Micros::from_millis(now.as_millis() + end_in),
+            challenge: Challenge::None,
         };
         self.hot.create(&config).await.unwrap();
         config

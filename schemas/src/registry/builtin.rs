@@ -38,7 +38,7 @@ macro_rules! released {
     };
 }
 
-const RELEASED: [Released; 7] = [
+const RELEASED: [Released; 9] = [
     released!(1, PurchaseDecisions, 1, "purchase-decision.v1"),
     released!(2, SaleEvents, 1, "sale-event.v1"),
     released!(3, SaleStatus, 1, "sale-status.v1"),
@@ -46,6 +46,8 @@ const RELEASED: [Released; 7] = [
     released!(5, ConsumerControl, 1, "consumer-control.v1"),
     released!(6, OperatorActs, 1, "operator-act.v1"),
     released!(7, ConsumerPositions, 1, "consumer-positions.v1"),
+    released!(8, SaleEvents, 2, "sale-event.v1"),
+    released!(9, SaleStatus, 2, "sale-status.v1"),
 ];
 
 /// The id of the newest schema of `topic`.

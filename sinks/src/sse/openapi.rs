@@ -37,8 +37,9 @@ struct StreamError {
 #[utoipa::path(
     get, path = "/api/v1/sales/events", operation_id = "streamSale", tag = "shopper",
     params(
-        ("sku" = String, Query, example = "DEMO", description = "Which sale"),
-        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen"),
+        ("sku" = String, Query, example = "DEMO", description = "Which sale",
+            min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9-]+$"),
+        ("Last-Event-ID" = Option<String>, Header, nullable = false, description = "The id of the last event that was seen"),
         ("lastEventId" = Option<String>, Query, description = "As the header, which wins"),
     ),
     responses(

@@ -7,9 +7,9 @@ mod stream;
 
 use std::{net::SocketAddr, time::Duration};
 
-use flashsale_core::{EndReason, Micros, SaleConfig, SaleId, SaleState, SaleStatus, Sku};
+use flashsale_core::{Challenge, EndReason, Micros, SaleConfig, SaleId, SaleState, SaleStatus, Sku};
 use flashsale_ledger::{Ledger, SaleView};
-use flashsale_platform::server;
+use flashsale_platform::{TrustedProxies, server};
 use flashsale_sinks::sse::{Config, Service};
 use flashsale_streaming::Delivery;
 use flashsale_testkit::unique;
@@ -57,6 +57,7 @@ impl Shop {
                 initial_stock: STOCK,
                 start,
                 end: Micros::from_millis(1_795_438_800_500),
+                challenge: Challenge::None,
             },
             state: SaleState::Upcoming,
             end_reason: None,
@@ -111,8 +112,9 @@ impl Shop {
         let service = Service::new(config, view.clone(), proxies.parse().unwrap(), closing.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let routes = server::finish(service.routes());
-        tokio::spawn(server::serve(listener, routes, closing.clone(), Duration::from_secs(10)));
+        let http = server::Config::default();
+        let routes = server::finish(service.routes(), &http, TrustedProxies::default());
+        tokio::spawn(server::serve(listener, routes, http, closing.clone(), Duration::from_secs(10)));
         tokio::spawn(service.run(stop.clone()));
         let instance = Instance { address, view, closing, stop };
         // Its hub has looked at the view once.

@@ -4,8 +4,9 @@
 mod apply;
 mod products;
 mod statements;
+mod tls;
 
-use flashsale_core::{Micros, Receipt, RequestId, SaleConfig, SaleId, Sku, UserId, invariants::Sold};
+use flashsale_core::{Challenge, Micros, Receipt, RequestId, SaleConfig, SaleId, Sku, UserId, invariants::Sold};
 use flashsale_sql::{Config, Decided, Store};
 
 const NOW: Micros = Micros(1_795_435_200_123_987);
@@ -32,6 +33,7 @@ fn config(sale_number: u64) -> SaleConfig {
         initial_stock: 100,
         start: Micros::from_millis(1_795_435_200_000),
         end: Micros::from_millis(1_795_438_800_000),
+        challenge: Challenge::None,
     }
 }
 

@@ -1,4 +1,4 @@
-use flashsale_core::{SaleConfig, Sku, UserId};
+use flashsale_core::{Challenge, SaleConfig, Sku, UserId};
 use flashsale_sql::{Applied, Apply, Entry, InsertError, Read, Store};
 
 use crate::{config, sale, sku, sold, store, unit};
@@ -28,7 +28,8 @@ async fn a_product_is_stored_changed_and_never_overwritten() {
     let again = store.insert_product(&config(2)).await;
     assert!(matches!(again, Err(InsertError::Exists)), "{again:?}");
 
-    let change = SaleConfig { product_name: "Tablet".into(), initial_stock: 7, ..config(1) };
+    let challenge = Challenge::ProofOfWork;
+    let change = SaleConfig { product_name: "Tablet".into(), initial_stock: 7, challenge, ..config(1) };
     let changed = store.update_product(&change).await.unwrap().unwrap();
     assert_eq!((&changed.config, changed.created_at), (&change, product.created_at));
     assert!(changed.updated_at > product.updated_at);

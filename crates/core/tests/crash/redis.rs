@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use flashsale_core::{
-    Attempt, Decision, EndReason, History, HotSale, LoggedDecision, LoggedOutcome, Micros, Outcome, RequestId,
-    SaleBook, SaleConfig, SaleId, SaleState, SaleStatus, Sku, UserId, decision::Change, invariants::Sold,
+    Attempt, Challenge, Decision, EndReason, History, HotSale, LoggedDecision, LoggedOutcome, Micros, Outcome,
+    RequestId, SaleBook, SaleConfig, SaleId, SaleState, SaleStatus, Sku, UserId, decision::Change, invariants::Sold,
 };
 
 use crate::{log::Record, shop::Protocol};
@@ -30,6 +30,7 @@ pub(crate) fn config(stock: u64) -> SaleConfig {
         initial_stock: stock,
         start: CREATED,
         end: Micros::from_millis(1_000_000),
+        challenge: Challenge::None,
     }
 }
 

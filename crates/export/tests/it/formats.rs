@@ -10,7 +10,7 @@ use flashsale_core::Micros;
 use flashsale_export::{Format, Manifest, Row, Value};
 use flashsale_schemas::{
     Topic,
-    events::{ChangeKind, PurchaseDecision, SaleEvent, SaleState, SaleStatusRecord},
+    events::{Challenge, ChangeKind, PurchaseDecision, SaleEvent, SaleState, SaleStatusRecord},
 };
 use parquet::{
     file::reader::{FileReader, SerializedFileReader},
@@ -155,12 +155,12 @@ fn tombstones_have_a_key_and_nothing_else() {
             Format::Parquet => {
                 let rows = parquet_rows(&path);
                 assert_eq!(rows[0]["key"], Field::Str("DEMO".to_owned()));
-                assert_eq!(rows[0].values().filter(|field| **field == Field::Null).count(), 14);
+                assert_eq!(rows[0].values().filter(|field| **field == Field::Null).count(), 15);
             }
             Format::Csv => {
                 let rows = csv_rows(&path);
                 assert_eq!(rows[0]["key"], "DEMO");
-                assert_eq!(rows[0].values().filter(|field| field.is_empty()).count(), 14);
+                assert_eq!(rows[0].values().filter(|field| field.is_empty()).count(), 15);
             }
             Format::Jsonl => {
                 let line = &json_lines(&path)[0];
@@ -199,6 +199,7 @@ fn sale_events_and_statuses_have_columns_of_their_own() {
         initial_stock: 50,
         start_at: Micros(AT),
         end_at: Micros(AT + 1_000_000),
+        challenge: Challenge::ProofOfWork,
     };
     let status = SaleStatusRecord {
         sku: "DEMO".to_owned(),
@@ -215,10 +216,12 @@ fn sale_events_and_statuses_have_columns_of_their_own() {
         as_of_sequence: 50,
         as_of_event: 3,
         as_of: Micros(AT + 2),
+        challenge: Challenge::None,
     };
     let (folder, manifest) = one(Format::Jsonl, row(0, 0, Value::SaleEvent(event.clone())));
     let line = &json_lines(&part(&folder, &manifest))[0];
     assert_eq!(line["kind"], "CREATED");
+    assert_eq!(line["challenge"], "PROOF_OF_WORK");
     assert_eq!(line["product_name"], "A \"thing\"");
     assert_eq!(line["paused"], false);
     assert_eq!(line["end_at"], "2026-11-23T12:00:01.000000Z");
