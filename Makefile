@@ -2,11 +2,12 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-# Node and promtool, where setup had to fetch them; and where rustup puts cargo, for shells that have not been told yet.
+# Node, promtool and nginx, where setup had to fetch them; and where rustup puts cargo, for shells that have not been told
+# yet.
 CACHE := $(or $(FLASHSALE_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flashsale)
 export PATH := $(CACHE)/node/bin:$(PATH):$(CACHE)/bin:$(HOME)/.cargo/bin
 
-.PHONY: help setup setup-tests up down reset build page test rules e2e screenshots lint fmt check drills bench
+.PHONY: help setup setup-tests up down reset build page test contract rules e2e screenshots lint fmt check drills bench fuzz deny
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,13 +41,26 @@ frontend/dist/index.html: frontend/node_modules/.package-lock.json frontend/inde
 		frontend/vite.config.ts $(shell find frontend/src frontend/public frontend/scripts)
 	cd frontend && npm run --silent build
 
-test: setup-tests page lint rules ## Set up, check and run all tests against real servers and a real browser
-	cargo build --package flashsale --package flashsale-testkit
+# Here clippy compiles what is tested, in the place of rustc: `cargo clippy` would compile everything a second time.
+test: export RUSTC_WORKSPACE_WRAPPER = clippy-driver
+test: export CLIPPY_ARGS = --deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
+test: setup-tests page rules ## Set up, check and run all tests against real servers and a real browser
+	cargo fmt --all --check
+	cargo build --quiet --workspace --all-targets
+	cargo xtask tidy
 	cd frontend && npm run --silent check && npm run --silent size
 	cargo run --quiet --package flashsale-testkit --bin with-servers -- cargo test --workspace --no-fail-fast
+	$(CONTRACT)
 	cd frontend && npm run --silent e2e
 
+CONTRACT = $(CACHE)/contract/bin/python cli/tests/contract/run.py target/debug/flashsale
+
+contract: setup-tests page ## Throw requests at a running stack: every answer is as the OpenAPI document says
+	cargo build --package flashsale
+	$(CONTRACT) $(OPTIONS)
+
 rules: setup-tests ## Check and test the alerts
+	@promtool check config deploy/prometheus/prometheus.yml
 	@promtool check rules deploy/prometheus/rules/*.yml
 	@promtool test rules deploy/prometheus/tests/*.yml
 
@@ -73,8 +87,25 @@ drills: setup page ## Break everything that may break, one fault at a time; resu
 	cargo build --release --package flashsale
 	target/release/flashsale drill run --all $(if $(TIMES),--times $(TIMES)) --write docs/reliability.md
 
-bench: setup page ## Measure the decision, the pipeline, the proof and the live page
+bench: setup page ## Measure the decision, the pipeline, the proof, the live page and a flood
 	cargo bench --package flashsale-lua --bench decide
 	cargo bench --package flashsale --bench pipeline
 	cargo bench --package flashsale --bench proof
 	cargo bench --package flashsale --bench live
+	cargo bench --package flashsale --bench flood
+
+SANITIZER ?= none
+SECONDS ?= 60
+
+# Without a sanitizer the stable compiler will do; with one it must be told to take what is not stable.
+fuzz: ## Fuzz one parser: TARGET=request (avro, control, letters, wire) SECONDS=60 SANITIZER=none (address)
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install --locked cargo-fuzz@0.13.2" >&2; exit 69; }
+	@test -f fuzz/fuzz_targets/$(TARGET).rs || { echo "name a TARGET: one of fuzz/fuzz_targets" >&2; exit 64; }
+	@mkdir -p fuzz/work/$(TARGET) fuzz/regressions/$(TARGET)
+	$(if $(filter-out none,$(SANITIZER)),RUSTC_BOOTSTRAP=1 )cargo fuzz run --sanitizer $(SANITIZER) $(TARGET) \
+		fuzz/work/$(TARGET) fuzz/corpus/$(TARGET) fuzz/regressions/$(TARGET) \
+		-- -max_total_time=$(SECONDS) -max_len=8192 -rss_limit_mb=1024
+
+deny: ## Check licences, bans, sources and advisories of all dependencies by cargo-deny
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny@0.20.2" >&2; exit 69; }
+	cargo deny check

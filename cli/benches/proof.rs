@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flashsale_core::{Attempt, Micros, Outcome, RequestId, SaleConfig, SaleId, Sku, UserId};
+use flashsale_core::{Attempt, Challenge, Micros, Outcome, RequestId, SaleConfig, SaleId, Sku, UserId};
 use flashsale_ledger::Ledger;
 use flashsale_localstack::{Config, Kind, Stack};
 use flashsale_lua::{ATTEMPTS_MAX, HotState};
@@ -65,6 +65,7 @@ async fn open(stack: &Stack) -> Bench {
         initial_stock: UNITS as u64,
         start: Micros::from_millis(now.as_millis() - 1_000),
         end: Micros::from_millis(now.as_millis() + 3_600_000),
+        challenge: Challenge::None,
     };
     Bench { environment, ledger, hot, store, sale }
 }

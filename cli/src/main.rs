@@ -16,6 +16,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let arguments = commands::Arguments::parse();
     flashsale_platform::open_files::raise_limit();
+    // The cryptography of all TLS but the log's. Nobody was here before; if somebody was, it is the same.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return terminal::fail(&anyhow::Error::new(error).context("start the runtime")),

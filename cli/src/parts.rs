@@ -1,9 +1,11 @@
 //! Wires services into a process: connect, build, serve, and stop in the order that loses nothing.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
+use flashsale_challenge::Challenges;
+use flashsale_identity::Shoppers;
 use flashsale_ledger::{Ledger, SaleView};
 use flashsale_lua::HotState;
 use flashsale_operations::{Operations, Pulse, Sampler, Trial, Watcher, WatcherConfig};
@@ -48,6 +50,9 @@ impl Parts {
         if self.api {
             keys.push("admin_key");
         }
+        if self.ingest || self.api {
+            keys.push("identity");
+        }
         keys
     }
 }
@@ -56,31 +61,37 @@ impl Parts {
 pub(crate) async fn open_ledger(settings: &Settings) -> anyhow::Result<Ledger> {
     let client_id = if settings.instance.is_empty() { "flashsale" } else { &settings.instance };
     let mut config = flashsale_ledger::Config::new(&settings.brokers, client_id);
+    config.streaming.security = settings.kafka.clone();
     config.topic_prefix.clone_from(&settings.topic_prefix);
     config.registry_url = Some(settings.schema_registry_url.clone()).filter(|url| !url.is_empty());
     if let Some(url) = &config.registry_url {
         // An address that is none will not become one by waiting.
         flashsale_schemas::Registry::connect(url)?;
     }
-    connect("the schema registry", || Ledger::open(config.clone())).await
+    let is_final = |error: &flashsale_ledger::Error| match error {
+        flashsale_ledger::Error::Streaming(error) => error.is_final(),
+        flashsale_ledger::Error::Registry { .. } => false,
+    };
+    connect("the schema registry", is_final, || Ledger::open(config.clone())).await
 }
 
 /// Connects to Redis.
 pub(crate) async fn open_hot_state(settings: &Settings) -> anyhow::Result<HotState> {
     let mut config = flashsale_lua::Config::new(settings.redis_url.expose_secret());
     config.key_prefix.clone_from(&settings.redis_prefix);
-    connect("Redis", || HotState::connect(&config)).await
+    config.ca_file = (!settings.redis_ca_file.is_empty()).then(|| PathBuf::from(&settings.redis_ca_file));
+    connect("Redis", flashsale_lua::Error::is_final, || HotState::connect(&config)).await
 }
 
 /// Connects to Postgres.
 pub(crate) async fn open_store(settings: &Settings) -> anyhow::Result<Store> {
     let mut config = flashsale_sql::Config::new(settings.database_url.expose_secret());
     config.pool_max = settings.sink.pool_max;
-    connect("Postgres", || Store::connect(&config)).await
+    connect("Postgres", flashsale_sql::Error::is_final, || Store::connect(&config)).await
 }
 
-/// Tries until it works, with growing pauses, up to [`CONNECT_MAX`].
-async fn connect<T, E, F>(what: &str, open: impl Fn() -> F) -> anyhow::Result<T>
+/// Tries until it works, with growing pauses, up to [`CONNECT_MAX`]; not when the error is final.
+async fn connect<T, E, F>(what: &str, is_final: fn(&E) -> bool, open: impl Fn() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = Result<T, E>>,
     E: std::error::Error + Send + Sync + 'static,
@@ -90,6 +101,7 @@ where
     loop {
         match open().await {
             Ok(opened) => return Ok(opened),
+            Err(error) if is_final(&error) => return Err(error).with_context(|| format!("cannot use {what}")),
             Err(error) if began.elapsed() >= CONNECT_MAX => {
                 return Err(error).with_context(|| format!("cannot reach {what} after {CONNECT_MAX:?}"));
             }
@@ -112,6 +124,8 @@ struct Built {
     stop: CancellationToken,
     /// Is told of spans until the last part has stopped.
     tracer: Tracer,
+    /// Tells shoppers apart, for the parts that serve them.
+    shoppers: Shoppers,
 }
 
 /// Runs `parts` until `shutdown`. `ready` is called once the process answers.
@@ -124,6 +138,8 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     telemetry::init_metrics(shutdown.clone());
     flashsale_ingest::describe_metrics();
+    flashsale_identity::describe_metrics();
+    flashsale_api::describe_metrics();
     flashsale_processor::describe_metrics();
     flashsale_sinks::describe_metrics();
     flashsale_streaming::describe_metrics();
@@ -132,11 +148,11 @@ pub(crate) async fn run(
         () = shutdown.cancelled() => return Ok(()),
         built = build(settings, parts) => built?,
     };
-    let Built { routes, health, mut tasks, stop_http, stop, tracer } = built;
+    let Built { routes, health, mut tasks, stop_http, stop, tracer, shoppers: _ } = built;
     let health = health.build();
-    let routes = server::finish(routes.merge(health.routes()));
+    let routes = server::finish(routes.merge(health.routes()), &settings.http, settings.trusted_proxies()?);
     let grace = Duration::from_millis(settings.shutdown_grace_ms);
-    let mut http = tokio::spawn(server::serve(listener, routes, stop_http.clone(), grace));
+    let mut http = tokio::spawn(server::serve(listener, routes, settings.http.clone(), stop_http.clone(), grace));
 
     let ended = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
@@ -179,7 +195,13 @@ async fn build(settings: &Settings, parts: Parts) -> anyhow::Result<Built> {
         } else {
             Tracer::off()
         },
+        shoppers: if parts.ingest || parts.api { Shoppers::new(&settings.identity)? } else { Shoppers::from_header() },
     };
+    let (shoppers, stop) = (built.shoppers.clone(), built.stop.clone());
+    built.tasks.spawn(async move {
+        shoppers.run(stop).await;
+        Ok(())
+    });
     let mut view = None;
     if parts.api || parts.sink_sse {
         let sales = ledger.sales_by_status("sales", |_, _| {}).await?;
@@ -227,7 +249,9 @@ async fn build(settings: &Settings, parts: Parts) -> anyhow::Result<Built> {
 async fn add_ingest(built: &mut Built, settings: &Settings, hot: &HotState, ledger: &Ledger) -> anyhow::Result<()> {
     let catalogue = ledger.sales_by_events("ingest").await?;
     let (config, tracer) = (settings.ingest.clone(), built.tracer.clone());
-    let service = flashsale_ingest::Service::new(config, hot.clone(), ledger.clone(), catalogue, tracer);
+    let challenges = Challenges::new(&settings.challenge)?;
+    let (hot, ledger, shoppers) = (hot.clone(), ledger.clone(), built.shoppers.clone());
+    let service = flashsale_ingest::Service::new(config, hot, ledger, catalogue, tracer, challenges, shoppers);
     built.routes = std::mem::take(&mut built.routes).merge(service.routes());
     let probe = service.clone();
     built.health = std::mem::take(&mut built.health).readiness("decision", move || {
@@ -251,14 +275,19 @@ async fn add_api(
 ) -> anyhow::Result<()> {
     let store = open_store(settings).await?;
     built.health = with_store(std::mem::take(&mut built.health), &store);
-    let config = flashsale_api::Config { admin_key: settings.admin_key.clone(), allow_delete: settings.allow_delete };
     let tools = add_tools(built, settings, &hot, &store, ledger).await?;
-    let service = flashsale_api::Service::new(&config, hot, store, ledger.clone(), view, tools)?;
+    let shoppers = built.shoppers.clone();
+    let service = flashsale_api::Service::new(&settings.api(), hot, store, ledger.clone(), view, tools, shoppers)?;
     built.routes = std::mem::take(&mut built.routes)
         .merge(service.routes())
         .merge(flashsale_api::page_routes())
         .merge(flashsale_api::docs_routes(document()))
         .merge(flashsale_schemas::registry::builtin::router(&settings.topic_prefix));
+    let stop = built.stop.clone();
+    built.tasks.spawn(async move {
+        service.run(stop).await;
+        Ok(())
+    });
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes a bare Debian or Ubuntu able to build and run everything: packages by apt, Kafka's jars by maven, Node by pip
-# where the system's is too old. With --tests also what only the tests need: a browser, foreign clients, promtool.
+# where the system's is too old. With --tests also what only the tests need: a browser, foreign clients, promtool, nginx
+# and Schemathesis.
 # Does nothing, quickly and silently, when all is there. Exits 69 with one line saying what to do when it cannot help.
 #
 # A server named by the environment is not installed here:
@@ -201,32 +202,50 @@ fetch_node() {
     has_node || give_up "the fetched Node does not run here: install Node $node_min or newer yourself"
 }
 
-# Takes promtool out of Debian's package, which would start a server if it were installed. Needs no rights, but for fresh
-# lists of packages where there are none.
-fetch_promtool() {
-    local log
-    have apt-get || give_up "please install promtool, a part of Prometheus (this system has no apt-get)"
+# fetch_program NAME SIZE FILE PACKAGE...: takes a program out of the first of Debian's packages that has it. Installed,
+# they would start a server. Needs no rights, but for fresh lists of packages where there are none.
+fetch_program() {
+    local name="$1" size="$2" log
+    have apt-get || give_up "please install $name (this system has no apt-get)"
     log="$(mktemp)"
     partial="$(mktemp -d)"
-    say "fetching promtool (about 20 MB) into $cache/bin"
+    say "fetching $name (about $size) into $cache/bin"
     mkdir -p "$cache/bin"
     trap 'rm -rf "$partial"' EXIT
-    unpack_promtool >"$log" 2>&1 || { as_root apt-get update -q && unpack_promtool; } >>"$log" 2>&1 || {
+    unpack_program "${@:3}" >"$log" 2>&1 || { as_root apt-get update -q && unpack_program "${@:3}"; } >>"$log" 2>&1 || {
         tail -n 5 "$log" >&2
-        give_up "apt-get could not fetch promtool (is there a network?): or install it yourself; its output: $log"
+        give_up "apt-get could not fetch $name (is there a network?): or install it yourself; its output: $log"
     }
     # A rename is all or nothing, for whoever fetches it beside us.
-    cp "$partial/usr/bin/promtool" "$cache/bin/promtool.$$"
-    mv "$cache/bin/promtool.$$" "$cache/bin/promtool"
+    cp "$partial/$3" "$cache/bin/$name.$$"
+    mv "$cache/bin/$name.$$" "$cache/bin/$name"
     rm -rf "$partial" "$log"
     hash -r
-    promtool --version >/dev/null 2>&1 ||
-        give_up "the fetched promtool does not run here: install Prometheus 2.42 or newer yourself"
+    "$name" -h >/dev/null 2>&1 || give_up "the fetched $name does not run here: install a newer one yourself"
 }
 
-unpack_promtool() {
-    (cd "$partial" && apt-get download -q prometheus) &&
-        dpkg-deb --fsys-tarfile "$partial"/prometheus_*.deb | tar -x -C "$partial" ./usr/bin/promtool
+# What throws requests at the HTTP API, in a Python environment of its own.
+fetch_schemathesis() {
+    local log venv="$cache/contract" wanted="$here/../../cli/tests/contract/requirements.txt"
+    cmp -s "$wanted" "$venv/installed.txt" && return
+    log="$(mktemp)"
+    say "fetching Schemathesis (about 30 MB) into $venv"
+    if ! { python3 -m venv --clear "$venv" && "$venv/bin/pip" install -q --no-deps -r "$wanted"; } >"$log" 2>&1; then
+        tail -n 5 "$log" >&2
+        give_up "pip could not fetch Schemathesis (is there a network, and Python 3.11 or newer?); its output: $log"
+    fi
+    cp "$wanted" "$venv/installed.txt"
+    rm -f "$log"
+}
+
+unpack_program() {
+    local package
+    for package in "${@:2}"; do
+        # Ubuntu's `nginx` of before 24.04 is empty and names another.
+        (cd "$partial" && apt-get download -q "$package") &&
+            dpkg-deb --fsys-tarfile "$partial/$package"_*.deb | tar -x -C "$partial" "$1" && return
+    done
+    return 1
 }
 
 kafka_version="$(sed -n '/kafka_2.13/,/<scope>/s/.*<version>\(.*\)<\/version>.*/\1/p' "$here/kafka/pom.xml")"
@@ -240,7 +259,11 @@ if [[ ${#missing[@]} -gt 0 ]]; then
 fi
 check_rust
 has_node || fetch_node
-[[ -z "$tests" ]] || have promtool || fetch_promtool
+if [[ -n "$tests" ]]; then
+    have promtool || fetch_program promtool "20 MB" ./usr/bin/promtool prometheus
+    have nginx || fetch_program nginx "1 MB" ./usr/sbin/nginx nginx nginx-core nginx-light
+    fetch_schemathesis
+fi
 if wants_kafka; then
     has_java || give_up "Kafka needs Java $java_min or newer: set JAVA_HOME to one"
     [[ -d "$kafka_home" ]] || fetch_kafka

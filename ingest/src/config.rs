@@ -25,11 +25,15 @@ pub struct Config {
     pub decide_timeout_ms: u64,
     /// How long an answer waits for the log before it becomes 202 PENDING.
     pub confirm_timeout_ms: u64,
-    /// Requests between admission and answer; more get 503.
+    /// Most requests between admission and answer; more get 503.
     pub in_flight_max: usize,
+    /// How far that is lowered while decisions are late. Above `in_flight_max` it means the same as that.
+    pub in_flight_min: usize,
+    /// Decisions are late when more than a tenth of them take longer than this.
+    pub latency_target_ms: u64,
     /// One attempt of a user in this many milliseconds; 0 turns the limit off.
     pub user_interval_ms: u64,
-    /// Users that the limit remembers at once; more get 503.
+    /// Users that the limit remembers at once.
     pub users_max: usize,
     /// Answers that are kept for retries with the same Idempotency-Key.
     pub idempotency_keys_max: usize,
@@ -46,6 +50,8 @@ impl Default for Config {
             decide_timeout_ms: 5_000,
             confirm_timeout_ms: 3_000,
             in_flight_max: 10_000,
+            in_flight_min: 1_000,
+            latency_target_ms: 500,
             user_interval_ms: 1_000,
             users_max: 1_000_000,
             idempotency_keys_max: 50_000,
@@ -62,6 +68,8 @@ impl Config {
             ("decide_timeout_ms", self.decide_timeout_ms),
             ("confirm_timeout_ms", self.confirm_timeout_ms),
             ("in_flight_max", self.in_flight_max as u64),
+            ("in_flight_min", self.in_flight_min as u64),
+            ("latency_target_ms", self.latency_target_ms),
             ("users_max", self.users_max as u64),
             ("idempotency_keys_max", self.idempotency_keys_max as u64),
             ("idempotency_ttl_ms", self.idempotency_ttl_ms),
@@ -77,6 +85,10 @@ impl Config {
 
     pub(crate) fn decide_timeout(&self) -> Duration {
         Duration::from_millis(self.decide_timeout_ms)
+    }
+
+    pub(crate) fn latency_target(&self) -> Duration {
+        Duration::from_millis(self.latency_target_ms)
     }
 
     pub(crate) fn confirm_timeout(&self) -> Duration {

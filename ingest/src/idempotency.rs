@@ -10,9 +10,10 @@ use std::{
 };
 
 use flashsale_core::{RequestId, SaleConfig, SaleId, Sku, UserId};
+use flashsale_platform::Generations;
 use tokio::sync::watch;
 
-use crate::{Config, hash::Generations, purchase::Answer};
+use crate::{Config, purchase::Answer};
 
 type Key = (UserId, RequestId);
 
@@ -117,7 +118,7 @@ impl Drop for Leader {
 
 #[cfg(test)]
 mod tests {
-    use flashsale_core::Micros;
+    use flashsale_core::{Challenge, Micros};
 
     use super::*;
 
@@ -129,6 +130,7 @@ mod tests {
             initial_stock: 1,
             start: Micros(0),
             end: Micros(1),
+            challenge: Challenge::None,
         };
         (UserId::new("u").unwrap(), RequestId::new("k").unwrap(), sale)
     }

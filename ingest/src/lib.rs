@@ -1,15 +1,17 @@
 //! The write edge: validate, limit, decide, publish, answer.
 //!
 //! ```text
-//! POST → parse → catalogue → idempotency → user limit → admission → batcher ─EVALSHA→ Redis
-//!                                                                     └─publish→ log ─ack→ answer, settle
+//! POST → parse → catalogue → idempotency → room → user limit → challenge → admission → batcher ─EVALSHA→ Redis
+//!                                                                                        └─publish→ log ─ack→ answer, settle
 //! ```
 //!
 //! Everything that can refuse for want of room refuses *before* the decision. After it, a winner is
 //! answered with the receipt whatever happens: 200, or 202 while the log is late.
 
+mod adaptive;
 mod admission;
 mod batcher;
+mod challenge;
 mod config;
 mod hash;
 mod idempotency;
@@ -26,4 +28,6 @@ mod trace;
 pub use config::{Config, Confirm};
 pub use metrics::describe as describe_metrics;
 pub use openapi::openapi;
+// For fuzzers.
+pub use request::{BODY_BYTES_MAX, PurchaseRequest, parse as parse_request};
 pub use service::Service;

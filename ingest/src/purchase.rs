@@ -67,7 +67,10 @@ impl Service {
         let unknown = || ApiError::not_found(format!("There is no sale of {}.", request.sku));
         let sale = shared.catalogue.get(&request.sku).ok_or_else(unknown)?;
         let answer = match &request.key {
-            None => self.ask(&request.user, self.new_request_id(), &sale, trace).await?,
+            None => {
+                let response = request.challenge_response.as_deref();
+                self.ask(&request.user, self.new_request_id(), &sale, response, trace).await?
+            }
             Some(key) => match shared.flights.join(&request.user, key, &sale.config).await {
                 Role::Answered(answer) => answer,
                 Role::Conflict => {
@@ -75,7 +78,7 @@ impl Service {
                     let status = axum::http::StatusCode::CONFLICT;
                     return Err(ApiError::new(status, "IDEMPOTENCY_KEY_REUSED", message));
                 }
-                Role::Leader(leader) => self.lead(leader, &request.user, key, &sale, trace).await?,
+                Role::Leader(leader) => self.lead(leader, &request, key, &sale, trace).await?,
             },
         };
         shared.metrics.answered(&answer);
@@ -86,14 +89,15 @@ impl Service {
     async fn lead(
         &self,
         leader: Leader,
-        user: &UserId,
+        request: &PurchaseRequest,
         key: &RequestId,
         sale: &Arc<SaleStatus>,
         trace: Option<TraceContext>,
     ) -> Result<Answer, ApiError> {
-        let (service, user, key, sale) = (self.clone(), user.clone(), key.clone(), sale.clone());
+        let (service, request, key, sale) = (self.clone(), request.clone(), key.clone(), sale.clone());
         let asking = self.shared().tasks.spawn(async move {
-            let answer = service.ask(&user, key, &sale, trace).await;
+            let response = request.challenge_response.as_deref();
+            let answer = service.ask(&request.user, key, &sale, response, trace).await;
             if let Ok(answer) = &answer {
                 leader.answer(answer);
             }
@@ -107,12 +111,17 @@ impl Service {
         user: &UserId,
         request_id: RequestId,
         sale: &Arc<SaleStatus>,
+        challenge_response: Option<&str>,
         trace: Option<TraceContext>,
     ) -> Result<Answer, ApiError> {
-        let (shared, began) = (self.shared(), Instant::now());
+        let shared = self.shared();
+        shared.admission.check_room(user)?;
         shared.admission.check_user(user)?;
+        // Behind the limit a user, and without a place in the budget: a provider may take its time.
+        shared.gate.check(user, sale, challenge_response, shared.admission.load()).await?;
+        let began = Instant::now();
         // Held until the answer: it is the budget of everything behind it.
-        let _permit = shared.admission.admit()?;
+        let mut permit = shared.admission.admit(user, began)?;
         let attempt = Attempt { user: user.clone(), request_id };
         if let Some(outcome) = self.refuse_at_the_edge(&attempt, sale, trace) {
             return Ok(refusal(outcome));
@@ -126,7 +135,9 @@ impl Service {
         })?;
         // One who is no longer waited for is not sold anything either, unless the script is running.
         let deadline = began + shared.config.decide_timeout();
-        let Ok(Ok(Ok(verdict))) = tokio::time::timeout_at(deadline, verdict).await else {
+        let verdict = tokio::time::timeout_at(deadline, verdict).await;
+        permit.decided();
+        let Ok(Ok(Ok(verdict))) = verdict else {
             crate::metrics::refused("undecided");
             return Err(ApiError::unavailable(1));
         };

@@ -1,4 +1,4 @@
-//! HTTP: `POST /api/v1/purchases`.
+//! HTTP: `POST /api/v1/purchases`, and what belongs to it.
 
 use axum::{
     Router,
@@ -6,20 +6,21 @@ use axum::{
     extract::{DefaultBodyLimit, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{get, post},
 };
 use flashsale_core::{NotActive, Receipt};
 use flashsale_platform::{ApiError, success};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{Service, purchase::Answer, request, trace::Request};
+use crate::{Service, challenge, purchase::Answer, request, trace::Request};
 
 impl Service {
     /// The routes of the edge.
     pub fn routes(&self) -> Router {
         Router::new()
             .route("/api/v1/purchases", post(purchase))
+            .route("/api/v1/purchases/challenge", get(challenge::read))
             .layer(DefaultBodyLimit::max(request::BODY_BYTES_MAX))
             .with_state(self.clone())
     }
@@ -73,7 +74,7 @@ async fn answer(
         }
         _ => ApiError::invalid("body", "could not be read"),
     })?;
-    let request = request::parse(headers, &body)?;
+    let request = request::parse(&service.shared().shoppers, headers, &body)?;
     trace.about(&request.sku);
     service.purchase(request, trace.context()).await
 }

@@ -9,10 +9,12 @@ use std::{
     time::Duration,
 };
 
+use flashsale_challenge::Challenges;
 use flashsale_core::{Attempt, Micros, RequestId, SaleId, Sku, UserId};
+use flashsale_identity::Shoppers;
 use flashsale_ledger::{Ledger, SaleView};
 use flashsale_lua::HotState;
-use flashsale_platform::Tracer;
+use flashsale_platform::{Generations, Tracer};
 use flashsale_streaming::Delivery;
 use tokio::{
     sync::mpsc,
@@ -24,7 +26,8 @@ use crate::{
     Config,
     admission::Admission,
     batcher::{self, Job},
-    hash::{Generations, UserHash},
+    challenge::Gate,
+    hash::UserHash,
     idempotency::Flights,
     metrics::Metrics,
     settle::{self, Settled},
@@ -46,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) catalogue: SaleView,
     pub(crate) ingest_id: String,
     pub(crate) admission: Admission,
+    pub(crate) gate: Gate,
+    pub(crate) shoppers: Shoppers,
     pub(crate) flights: Flights,
     pub(crate) losers: Losers,
     pub(crate) metrics: Metrics,
@@ -114,10 +119,20 @@ pub struct Service {
 
 impl Service {
     /// The edge from its parts. `catalogue` is a table of sales kept from the events.
-    pub fn new(config: Config, hot: HotState, ledger: Ledger, catalogue: SaleView, tracer: Tracer) -> Self {
+    pub fn new(
+        config: Config,
+        hot: HotState,
+        ledger: Ledger,
+        catalogue: SaleView,
+        tracer: Tracer,
+        challenges: Challenges,
+        shoppers: Shoppers,
+    ) -> Self {
         let (settled_tx, settled) = settle::channel();
         let shared = Shared {
             admission: Admission::new(&config, ledger.producer().clone()),
+            gate: Gate::new(challenges),
+            shoppers,
             flights: Flights::new(&config),
             losers: Losers::new(&config),
             metrics: Metrics::default(),
@@ -193,7 +208,6 @@ impl Service {
                 break;
             }
             if round.is_multiple_of(FORGET_EVERY) {
-                self.shared.admission.forget_users();
                 self.forget_batchers();
             }
         }

@@ -4,6 +4,8 @@ pub(crate) mod actor;
 mod configuration;
 mod drill;
 mod export;
+mod health;
+mod key;
 mod migrate;
 mod ops;
 mod rebuild;
@@ -68,6 +70,8 @@ enum Command {
     Sink(Sink),
     /// Serve the shop page, reads, receipts, administration and the API's documentation.
     Api,
+    /// Ask a running process whether it is ready; exit code 0 or 1, for supervisors.
+    Health(health::Health),
     /// Create or update the tables in Postgres, and create the topics that do not exist.
     Migrate(migrate::Migrate),
     /// Create, show and steer sales of a running installation.
@@ -92,6 +96,8 @@ enum Command {
     Drill(drill::DrillArgs),
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
+    /// Make keys for X-Admin-Key, and check the file of those that are good.
+    Key(key::Key),
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(configuration::Configuration),
@@ -117,6 +123,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Up(up) => return up.run(&sources).await,
         Command::Down(down) => return down.stop().await,
         Command::Reset(reset) => return reset.run(),
+        Command::Health(health) => return health.run(&sources).await,
         Command::Migrate(migrate) => return migrate.run(&sources).await,
         Command::Sale(sale) => return sale.run(&sources).await,
         Command::Report(report) => return report.run(&sources).await,
@@ -129,6 +136,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Rebuild(rebuild) => return rebuild.run(&sources).await,
         Command::Drill(drill) => return drill.run().await,
         Command::Config(config) => return config.run(&sources),
+        Command::Key(key) => return key.run(),
         Command::Openapi => {
             say(serde_json::to_string_pretty(&parts::document())?);
             return Ok(ExitCode::SUCCESS);

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use axum::http::Method;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use flashsale_core::{Micros, Sku};
 use flashsale_operations::positions_at;
 use flashsale_platform::telemetry;
@@ -51,6 +51,9 @@ enum Action {
         /// Likewise.
         #[arg(long, default_value = "+1h", value_parser = sale_times::parse)]
         end: String,
+        /// What a purchase must bring along, so that bots pay for each try; nothing unless it is given.
+        #[arg(long, value_enum)]
+        challenge: Option<Challenge>,
     },
     /// List all sales.
     List,
@@ -78,6 +81,9 @@ enum Action {
         /// A new end.
         #[arg(long, value_parser = sale_times::parse)]
         end: Option<String>,
+        /// What a purchase must bring along from now on.
+        #[arg(long, value_enum)]
+        challenge: Option<Challenge>,
     },
     /// Stop a sale for now.
     Pause {
@@ -99,6 +105,29 @@ enum Action {
     },
 }
 
+/// What a purchase must bring along.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Challenge {
+    /// Nothing.
+    None,
+    /// The solution of a puzzle, which costs a machine some time.
+    ProofOfWork,
+    /// The token of the configured CAPTCHA provider.
+    Captcha,
+}
+
+impl Challenge {
+    /// The name in the API.
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => flashsale_core::Challenge::None,
+            Self::ProofOfWork => flashsale_core::Challenge::ProofOfWork,
+            Self::Captcha => flashsale_core::Challenge::Captcha,
+        }
+        .as_str()
+    }
+}
+
 fn path(sku: &Sku) -> String {
     format!("/api/v1/products/{sku}")
 }
@@ -108,21 +137,25 @@ impl Sale {
     pub(crate) async fn run(self, sources: &Sources) -> anyhow::Result<ExitCode> {
         let client = Client::new(&self.url, &self.admin_key);
         let data = match self.action {
-            Action::Create { sku, name, stock, start, end } => {
-                let body = json!({
+            Action::Create { sku, name, stock, start, end, challenge } => {
+                let mut body = json!({
                     "sku": sku.as_str(), "productName": name, "initialStock": stock, "startTime": start, "endTime": end,
                 });
+                if let Some(challenge) = challenge {
+                    body["challenge"] = challenge.name().into();
+                }
                 client.ask(Method::POST, "/api/v1/products", Some(&body)).await?
             }
             Action::List => client.ask(Method::GET, "/api/v1/products?limit=200", None).await?,
             Action::Show { sku, at: Some(at) } => return show_at(sources, &sku, at, self.json).await,
             Action::Show { sku, at: None } => client.ask(Method::GET, &path(&sku), None).await?,
-            Action::Update { sku, name, stock, start, end } => {
+            Action::Update { sku, name, stock, start, end, challenge } => {
                 let fields = [
                     ("productName", name.map(Value::from)),
                     ("initialStock", stock.map(Value::from)),
                     ("startTime", start.map(Value::from)),
                     ("endTime", end.map(Value::from)),
+                    ("challenge", challenge.map(|challenge| challenge.name().into())),
                 ];
                 let body: Map<String, Value> =
                     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
@@ -183,6 +216,7 @@ fn show(data: &Value, as_json: bool) {
         ("SOLD", "totalPurchases"),
         ("START", "startTime"),
         ("END", "endTime"),
+        ("CHALLENGE", "challenge"),
         ("PRODUCT", "productName"),
     ];
     let mut table = table(columns.map(|(title, _)| title));

@@ -20,7 +20,7 @@ use crate::{
     client::Client,
     commands::{migrate, sale_times},
     parts::{self, Parts},
-    settings::{Settings, Sources},
+    settings::{LOCAL_ADMIN_KEY, Settings, Sources, redact_url},
     terminal::{USAGE, bold, dim, green, say},
 };
 
@@ -61,7 +61,7 @@ impl Up {
     /// Runs until Ctrl-C, `flashsale down`, or the death of a server.
     pub(crate) async fn run(self, sources: &Sources) -> anyhow::Result<ExitCode> {
         let mut settings = Settings::load(sources, true)?;
-        settings.require(&["admin_key"])?;
+        settings.require(&["admin_key", "identity"])?;
         if std::env::var_os("RUST_LOG").is_none() && settings.log_filter.starts_with("info") {
             // A newcomer reads the steps below; what goes wrong is logged all the same.
             settings.log_filter = settings.log_filter.replacen("info", "warn", 1);
@@ -102,7 +102,9 @@ impl Up {
         let stop = shutdown.child_token();
         let client = Client::new(url, settings.admin_key.expose_secret());
         let running = parts::run(settings, Parts::ALL, listener, stop.clone(), async || {
-            let demo = demo_sale(&client, !self.no_demo).await?;
+            // Only who has a key can create one.
+            let wanted = !self.no_demo && !settings.admin_key.expose_secret().is_empty();
+            let demo = demo_sale(&client, wanted).await?;
             welcome(url, settings, demo.as_deref());
             Ok(())
         });
@@ -137,11 +139,7 @@ impl Up {
         let stack = starting.await.context("start the servers")??;
         for kind in Kind::ALL {
             let Some(url) = stack.url(kind) else { continue };
-            match kind {
-                Kind::Kafka => settings.brokers = url.to_owned(),
-                Kind::Redis => settings.redis_url = url.to_owned().into(),
-                Kind::Postgres => settings.database_url = url.to_owned().into(),
-            }
+            settings.use_local(kind, url);
         }
         if settings.replication < 0 && stack.url(Kind::Kafka).is_some() {
             settings.replication = 1;
@@ -225,7 +223,10 @@ async fn demo_sale(client: &Client, wanted: bool) -> anyhow::Result<Option<Strin
 }
 
 fn welcome(url: &str, settings: &Settings, demo: Option<&str>) {
-    let key = settings.admin_key.expose_secret();
+    let key = match settings.admin_key.expose_secret() {
+        LOCAL_ADMIN_KEY => LOCAL_ADMIN_KEY,
+        _ => "as you set it",
+    };
     say("");
     say(format!("{} {}", green("✓"), bold(&format!("Flashsale is running at {url}"))));
     say("");
@@ -240,7 +241,8 @@ fn welcome(url: &str, settings: &Settings, demo: Option<&str>) {
         say(format!("    curl '{url}/api/v1/sales?sku={sku}'"));
         say(format!("    curl '{url}/api/v1/purchases?sku={sku}' -H 'X-User-Id: alice'"));
         say("  The same purchase in Redis, in the log and in Postgres:");
-        let (redis, database) = (settings.redis_url.expose_secret(), settings.database_url.expose_secret());
+        let urls = [&settings.redis_url, &settings.database_url];
+        let [redis, database] = urls.map(|url| redact_url(url.expose_secret()));
         say(format!("    redis-cli -u {redis} HGETALL '{}sale:{{{sku}}}:buyers'", settings.redis_prefix));
         let program = std::env::args().next().unwrap_or_else(|| "flashsale".into());
         say(format!("    {program} replay purchase-decisions --brokers {}", settings.brokers));

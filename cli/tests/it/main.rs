@@ -2,14 +2,21 @@
 #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
 mod analysis;
+mod challenge;
 mod command_line;
 mod documents;
+mod edge;
+mod flood;
 mod http;
+mod identity;
 mod metrics;
+mod nginx;
 mod operations;
+mod packaging;
 mod process;
 mod proof;
 mod stampede;
+mod tls;
 mod top;
 mod traces;
 mod up;

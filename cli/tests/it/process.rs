@@ -1,7 +1,9 @@
 //! The services as processes.
 
 use std::{
+    fs::File,
     net::TcpListener,
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
@@ -43,6 +45,16 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.url.trim_start_matches("http://").parse().unwrap()
+    }
+
     /// Ends it in order, as a supervisor does.
     pub(crate) fn stop(mut self) {
         let asked = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status().unwrap();
@@ -120,6 +132,12 @@ impl Installation {
         }
     }
 
+    /// What stands in front of its names, on the brokers with a dot behind it and in Redis with a colon.
+    pub(crate) fn prefix(&self) -> &str {
+        let (_, prefix) = self.environment.iter().find(|(name, _)| *name == "FLASHSALE_TOPIC_PREFIX").unwrap();
+        prefix.trim_end_matches('.')
+    }
+
     /// Runs a tool of the binary on this installation.
     pub(crate) fn tool(&self, arguments: &[&str]) -> std::process::Output {
         tokio::task::block_in_place(|| flashsale().args(arguments).envs(self.environment.clone()).output().unwrap())
@@ -138,25 +156,46 @@ impl Installation {
     /// The same with more environment.
     pub(crate) async fn start_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Service {
         let service = self.launch(arguments, more);
+        self.until_ready(&service).await;
+        service
+    }
+
+    /// Waits until a service is ready.
+    pub(crate) async fn until_ready(&self, service: &Service) {
         let ready = format!("{}/health/ready", service.url);
-        wait_until(PATIENCE, &format!("{arguments:?} to be ready"), async || {
+        wait_until(PATIENCE, &format!("{ready} to say yes"), async || {
             self.http.get(&ready).await.is_ok_and(|answer| answer.status == 200)
         })
         .await;
-        service
     }
 
     /// Starts one service and waits for nothing.
     pub(crate) fn launch(&self, arguments: &[&str], more: &[(&str, &str)]) -> Service {
-        let port = free_port();
-        let child = flashsale()
+        self.launch_at(free_port(), arguments, more)
+    }
+
+    /// The same on a port of the caller's choice, such as that of one that was killed.
+    pub(crate) fn launch_at(&self, port: u16, arguments: &[&str], more: &[(&str, &str)]) -> Service {
+        let child = self.command(port, arguments, more).spawn().unwrap();
+        Service { child, url: format!("http://127.0.0.1:{port}") }
+    }
+
+    /// Starts one service that writes all it says into a file, and waits for nothing.
+    pub(crate) fn launch_into(&self, said: &Path, arguments: &[&str], more: &[(&str, &str)]) -> Service {
+        let (port, said) = (free_port(), File::create(said).unwrap());
+        let mut command = self.command(port, arguments, more);
+        let child = command.stdout(said.try_clone().unwrap()).stderr(said).spawn().unwrap();
+        Service { child, url: format!("http://127.0.0.1:{port}") }
+    }
+
+    fn command(&self, port: u16, arguments: &[&str], more: &[(&str, &str)]) -> Command {
+        let mut command = flashsale();
+        command
             .args(arguments)
             .envs(self.environment.clone())
             .envs(more.iter().copied())
-            .env("FLASHSALE_HTTP_ADDRESS", format!("127.0.0.1:{port}"))
-            .spawn()
-            .unwrap();
-        Service { child, url: format!("http://127.0.0.1:{port}") }
+            .env("FLASHSALE_HTTP_ADDRESS", format!("127.0.0.1:{port}"));
+        command
     }
 
     /// Sets a sale up over HTTP; it starts in `start_in` ms and lasts an hour.

@@ -1,10 +1,14 @@
-//! T-7, T-8 through HTTP, with every service a process of its own. The three stores are read
+//! T-7 to T-10 through HTTP, with every service a process of its own. The three stores are read
 //! independently and compared one by one.
 
+use axum::http::Method;
 use flashsale_core::{SaleId, Sku, invariants};
 use flashsale_testkit::wait_until;
 
-use crate::process::{Installation, PATIENCE, Service};
+use crate::{
+    http::Http,
+    process::{Installation, PATIENCE, Service},
+};
 
 async fn stores_agree(shop: &Installation, sku: &Sku, sale: &SaleId, stock: u64, told: &mut [(String, String)]) {
     wait_until(PATIENCE, "the rows in Postgres", async || {
@@ -108,4 +112,67 @@ async fn t_8_pr_5_pr_6_ten_users_a_hundred_attempts_each_over_two_ingest_process
     }
     assert_eq!(told.len(), 10);
     stores_agree(&shop, &sku, &sale, 500, &mut told).await;
+}
+
+/// Asks for the status until the sale is over; returns every stock that it was told.
+async fn watch(http: Http, url: String) -> Vec<u64> {
+    let mut stocks = Vec::new();
+    loop {
+        let status = http.get(&url).await.expect("no connection fails");
+        assert_eq!(status.status, 200, "{}", status.body);
+        stocks.push(status.body["data"]["stock"].as_u64().unwrap());
+        if status.body["data"]["state"] == "ENDED" {
+            return stocks;
+        }
+    }
+}
+
+/// Tries, tries again at once, and looks the receipt up; returns its number, if there is one.
+async fn shop_around(http: Http, edge: String, api: String, user: String, sku: String) -> Option<String> {
+    let first = http.buy(&edge, &user, None, &sku).await.expect("no connection fails");
+    let again = http.buy(&edge, &user, None, &sku).await.expect("no connection fails");
+    let receipt = format!("{api}/api/v1/purchases?sku={sku}");
+    let held = http.send(Method::GET, &receipt, &[("x-user-id", user.as_str())], None).await;
+    let held = held.expect("no connection fails");
+    let (known, number) = match (first.status, first.code()) {
+        (200 | 202, "") => ("ALREADY_PURCHASED", Some(first.purchase_no().to_owned())),
+        (200, "SOLD_OUT") => ("SOLD_OUT", None),
+        _ => panic!("{} {}", first.status, first.body),
+    };
+    assert!([known, "RATE_LIMITED", "SERVICE_UNAVAILABLE"].contains(&again.code()), "{}", again.body);
+    let shown = (held.status, held.purchase_no());
+    assert_eq!(shown, number.as_deref().map_or((404, ""), |number| (200, number)), "a winner sees the unit at once");
+    number
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t_9_t_10_watchers_buyers_and_receipts_at_once_five_runs() {
+    let shop = Installation::new().await;
+    let _processor = shop.start(&["processor"]).await;
+    let _sink = shop.start(&["sink", "postgres"]).await;
+    let (edges, api) = parts(&shop).await;
+    for run in 0..5 {
+        let name = format!("MIX-{run}");
+        let (sku, sale) = shop.sale(&api, &name, 100, 1_500).await;
+        shop.until_start(&edges, &sku).await;
+        let status = format!("{}/api/v1/sales?sku={name}", api.url);
+        let watchers: Vec<_> = (0..5).map(|_| tokio::spawn(watch(shop.http.clone(), status.clone()))).collect();
+        let shoppers: Vec<_> = (0..200)
+            .map(|n| {
+                let (http, edge, api) = (shop.http.clone(), edges[n % 2].url.clone(), api.url.clone());
+                tokio::spawn(shop_around(http, edge, api, format!("{name}-user-{n}"), name.clone()))
+            })
+            .collect();
+        let mut told = Vec::new();
+        for (n, shopper) in shoppers.into_iter().enumerate() {
+            told.extend(shopper.await.unwrap().map(|number| (format!("{name}-user-{n}"), number)));
+        }
+        assert_eq!(told.len(), 100, "run {run}");
+        for watcher in watchers {
+            let stocks = tokio::time::timeout(PATIENCE, watcher).await.expect("each sees the end").unwrap();
+            assert_eq!(invariants::stock_never_rises(&stocks), Ok(()));
+            assert_eq!(stocks.last(), Some(&0));
+        }
+        stores_agree(&shop, &sku, &sale, 100, &mut told).await;
+    }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use flashsale_core::{Micros, SaleConfig, SaleId, Sku};
+use flashsale_core::{Challenge, Micros, SaleConfig, SaleId, Sku};
 use flashsale_ledger::Ledger;
 use flashsale_localstack::Kind;
 use flashsale_lua::HotState;
@@ -227,6 +227,7 @@ impl Installation {
             initial_stock: stock,
             start: Micros::from_millis(start),
             end: Micros::from_millis(start + lasts),
+            challenge: Challenge::None,
         })
     }
 

@@ -11,6 +11,7 @@ pub mod audience;
 mod catalogue;
 mod client;
 mod drills;
+pub mod flood;
 mod installation;
 mod report;
 mod rows;

@@ -31,7 +31,7 @@ pub use consumers::{
 };
 pub use letters::{
     Cause, DiscardPlan, Letter, LetterAct, LetterDetails, LetterRecord, LetterState, LetterVerdict, Letters,
-    PlannedLetter, RedrivePlan, Selection, Source, Trial,
+    PlannedLetter, RedrivePlan, Selection, Source, Trial, letter_of,
 };
 pub use messages::{Browse, Filter, Message, Messages, Start};
 pub use metrics::describe as describe_metrics;

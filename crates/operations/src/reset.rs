@@ -42,6 +42,28 @@ pub struct Reset {
     pub partitions: BTreeSet<i32>,
 }
 
+/// Longest name of a topic or a group, in characters: what brokers allow a topic.
+const NAME_CHARS_MAX: usize = 249;
+
+impl Reset {
+    /// Brokers that are asked for what cannot be a name do not answer, or hang up.
+    fn check(&self) -> Result<(), Error> {
+        let is_name =
+            |name: &str| (1..=NAME_CHARS_MAX).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+        let other = match &self.to {
+            Target::Group(other) => Some(other.as_str()),
+            _ => None,
+        };
+        if !is_name(&self.consumer) || other.is_some_and(|other| !is_name(other)) {
+            return Err(Error::NotFound(format!("a consumer group has a name of 1 to {NAME_CHARS_MAX} characters")));
+        }
+        if self.topic.as_deref().is_some_and(|topic| !is_name(topic)) {
+            return Err(Error::NotFound(format!("a topic has a name of 1 to {NAME_CHARS_MAX} characters")));
+        }
+        Ok(())
+    }
+}
+
 /// What becomes of one partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = ResetMove)]
@@ -97,6 +119,7 @@ impl Operations {
     /// [`Error::Running`] when the group has members and it is no dry run; otherwise when there is no such group or
     /// topic, or a store does not answer. When it fails between Postgres and the brokers, Postgres is what counts.
     pub async fn reset(&self, reset: &Reset, actor: &Actor, dry_run: bool) -> Result<ResetPlan, Error> {
+        reset.check()?;
         let standing = self.standing(reset).await?;
         let stored = self.stored_offsets(&reset.consumer).await?;
         let current = stored.as_ref().unwrap_or(&standing.committed);
@@ -286,5 +309,18 @@ mod tests {
         assert_eq!(counts(Some(100), 130, 0), (0, 30));
         assert_eq!(counts(None, 130, 100), (0, 30), "never read means from the first record on");
         assert_eq!(counts(Some(10), 130, 100), (0, 30), "what expired is not left out");
+    }
+
+    #[test]
+    fn what_cannot_be_a_name_is_not_looked_for() {
+        let check = |consumer: &str, other: &str, topic: Option<&str>| {
+            let to = Target::Group(other.to_owned());
+            let topic = topic.map(str::to_owned);
+            Reset { consumer: consumer.to_owned(), to, topic, partitions: BTreeSet::new() }.check().is_ok()
+        };
+        assert!(check("a", "Größe 1", None) && check("a", &"b".repeat(249), Some("flashsale.sale-events.v1")));
+        for bad in ["", "a\0b", "a\nb", &"a".repeat(250)] {
+            assert!(!check(bad, "b", None) && !check("a", bad, None) && !check("a", "b", Some(bad)), "{bad:?}");
+        }
     }
 }

@@ -12,13 +12,18 @@ use std::{
     time::SystemTime,
 };
 
-use axum::{http::header, response::Response};
+use axum::{
+    http::{header, response::Parts},
+    response::Response,
+};
 use futures_util::StreamExt;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::server::Place;
 
 /// Extension of a response that shall leave HTTP. No other request can come on its connection.
 #[derive(Debug, Clone, Copy)]
@@ -29,21 +34,24 @@ pub struct Detached;
 #[error("the connection is served elsewhere now")]
 pub(crate) struct Taken;
 
+/// A socket, and the place that it takes up as long as it is open.
+type Socket = (TcpStream, Place);
+
 /// A connection that can be taken out of the hands of whoever serves it. A clone is the same.
 #[derive(Debug, Clone)]
-pub(crate) struct Connection(Arc<Mutex<Option<TcpStream>>>);
+pub(crate) struct Connection(Arc<Mutex<Option<Socket>>>);
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self(Arc::new(Mutex::new(Some(stream))))
+    pub(crate) fn new(stream: TcpStream, place: Place) -> Self {
+        Self(Arc::new(Mutex::new(Some((stream, place)))))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<TcpStream>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Socket>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The socket; whoever served it finds the connection closed.
-    pub(crate) fn take(&self) -> Option<TcpStream> {
+    pub(crate) fn take(&self) -> Option<Socket> {
         self.lock().take()
     }
 }
@@ -51,7 +59,7 @@ impl Connection {
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut *self.lock() {
-            Some(stream) => Pin::new(stream).poll_read(context, buffer),
+            Some((stream, _)) => Pin::new(stream).poll_read(context, buffer),
             None => Poll::Ready(Ok(())),
         }
     }
@@ -60,7 +68,7 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self.lock() {
-            Some(stream) => Pin::new(stream).poll_write(context, bytes),
+            Some((stream, _)) => Pin::new(stream).poll_write(context, bytes),
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }
@@ -71,7 +79,7 @@ impl AsyncWrite for Connection {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut *self.lock() {
-            Some(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Some((stream, _)) => Pin::new(stream).poll_write_vectored(context, slices),
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }
@@ -87,10 +95,24 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self.lock() {
-            Some(stream) => Pin::new(stream).poll_shutdown(context),
+            Some((stream, _)) => Pin::new(stream).poll_shutdown(context),
             None => Poll::Ready(Ok(())),
         }
     }
+}
+
+/// The head of an answer that is the last of its connection.
+pub(crate) fn head(parts: &Parts) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {}\r\n", parts.status).into_bytes();
+    for (name, value) in &parts.headers {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    head.extend_from_slice(format!("{}: {date}\r\n{}: close\r\n\r\n", header::DATE, header::CONNECTION).as_bytes());
+    head
 }
 
 /// Writes a response until its body ends, the client goes, or a client that does not read keeps `shutdown` waiting. The
@@ -101,17 +123,8 @@ pub(crate) async fn send(
     shutdown: &CancellationToken,
 ) -> io::Result<()> {
     let (parts, body) = response.into_parts();
-    let mut head = format!("HTTP/1.1 {}\r\n", parts.status).into_bytes();
-    for (name, value) in &parts.headers {
-        head.extend_from_slice(name.as_str().as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
-        head.extend_from_slice(b"\r\n");
-    }
-    let date = httpdate::fmt_http_date(SystemTime::now());
-    head.extend_from_slice(format!("{}: {date}\r\n{}: close\r\n\r\n", header::DATE, header::CONNECTION).as_bytes());
-    connection.write_all(&head).await?;
-    drop((head, parts));
+    connection.write_all(&head(&parts)).await?;
+    drop(parts);
     let (mut from_client, mut to_client) = connection.split();
     let mut frames = body.into_data_stream();
     let mut ignored = [0; 64];

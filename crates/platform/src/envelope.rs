@@ -46,13 +46,15 @@ pub struct ApiError {
     code: &'static str,
     message: String,
     retry_after: Option<u64>,
+    /// Whether a bearer token would help.
+    wants_token: bool,
     more: Map<String, Value>,
 }
 
 impl ApiError {
     /// An error with a code in `UPPER_SNAKE` and a sentence for a person.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after: None, more: Map::new() }
+        Self { status, code, message: message.into(), retry_after: None, wants_token: false, more: Map::new() }
     }
 
     /// A rejection by the rules of the business: 200 with `success: false`.
@@ -71,6 +73,12 @@ impl ApiError {
         Self::validation(&BTreeMap::from([(field, why.into())]))
     }
 
+    /// 401 for want of a valid bearer token.
+    pub fn token_required() -> Self {
+        let message = "This needs a valid token: Authorization: Bearer ….";
+        Self { wants_token: true, ..Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message) }
+    }
+
     /// 404.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
@@ -86,6 +94,12 @@ impl ApiError {
     pub fn unavailable(seconds: u64) -> Self {
         let message = "The service cannot take the request now. Please try again shortly.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message).retry_after(seconds)
+    }
+
+    /// 408: what was announced did not come.
+    pub fn request_timeout() -> Self {
+        let message = "The body did not arrive in time.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", message)
     }
 
     /// 500. Says nothing about the inside.
@@ -116,6 +130,9 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
+        if self.wants_token {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         response
     }
 }
@@ -127,12 +144,16 @@ fn is_sane(id: &HeaderValue) -> bool {
         && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
 }
 
+/// A correlation id for a request that has none.
+pub(crate) fn new_correlation_id() -> HeaderValue {
+    let id = Uuid::now_v7().to_string();
+    HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
+}
+
 /// Middleware: takes the client's correlation id when it is sane, else makes one; answers with it.
 pub async fn correlate(mut request: Request, next: Next) -> Response {
-    let id = request.headers().get(CORRELATION_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(|| {
-        let id = Uuid::now_v7().to_string();
-        HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
-    });
+    let sent = request.headers().get(CORRELATION_ID).filter(|id| is_sane(id)).cloned();
+    let id = sent.unwrap_or_else(new_correlation_id);
     request.extensions_mut().insert(CorrelationId(id.clone()));
     let mut response = next.run(request).await;
     response.headers_mut().insert(CORRELATION_ID, id);

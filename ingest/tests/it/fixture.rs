@@ -10,11 +10,13 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Request},
 };
-use flashsale_core::{Micros, Receipt, RequestId, SaleConfig, SaleId, Sku, UserId, invariants::Sold};
+use flashsale_challenge::Challenges;
+use flashsale_core::{Challenge, Micros, Receipt, RequestId, SaleConfig, SaleId, Sku, UserId, invariants::Sold};
+use flashsale_identity::Shoppers;
 use flashsale_ingest::{Config, Service};
 use flashsale_ledger::Ledger;
 use flashsale_lua::HotState;
-use flashsale_platform::Tracer;
+use flashsale_platform::{Tracer, TrustedProxies, server};
 use flashsale_schemas::{
     Topic,
     events::{Outcome, PurchaseDecision},
@@ -98,12 +100,19 @@ impl Shop {
 
     /// Likewise, but it writes decisions somewhere else.
     pub(crate) async fn edge_writing_to(&self, config: Config, ledger: Ledger) -> Router {
+        let challenges = Challenges::new(&flashsale_challenge::Config::default()).unwrap();
+        self.edge_of(config, ledger, challenges).await
+    }
+
+    /// Likewise, and it knows of challenges.
+    pub(crate) async fn edge_of(&self, config: Config, ledger: Ledger, challenges: Challenges) -> Router {
         let catalogue = self.ledger.sales_by_events(&unique("catalogue")).await.unwrap();
         catalogue.caught_up().await;
-        let service = Service::new(config, self.hot.clone(), ledger, catalogue, Tracer::off());
+        let (hot, shoppers) = (self.hot.clone(), Shoppers::from_header());
+        let service = Service::new(config, hot, ledger, catalogue, Tracer::off(), challenges, shoppers);
         let routes = service.routes();
         tokio::spawn(service.run(self.stop.clone()));
-        flashsale_platform::server::finish(routes)
+        server::finish(routes, &server::Config::default(), TrustedProxies::default())
     }
 
     /// A log whose topics do not exist: nothing is ever acknowledged.
@@ -115,6 +124,18 @@ impl Shop {
 
     /// Sets a sale up, with times in ms from now.
     pub(crate) async fn sale(&self, sku: &str, stock: u64, start_in: i64, end_in: i64) -> SaleConfig {
+        self.sale_with(sku, stock, start_in, end_in, Challenge::None).await
+    }
+
+    /// Likewise, with a challenge.
+    pub(crate) async fn sale_with(
+        &self,
+        sku: &str,
+        stock: u64,
+        start_in: i64,
+        end_in: i64,
+        challenge: Challenge,
+    ) -> SaleConfig {
         let now = self.hot.now().await.unwrap();
         let config = SaleConfig {
             sale_id: SaleId::generate(now, 1),
@@ -123,6 +144,7 @@ impl Shop {
             initial_stock: stock,
             start: Micros::from_millis(now.as_millis() + start_in),
             end: Micros::from_millis(now.as_millis() + end_in),
+            challenge,
         };
         let created = self.hot.create(&config).await.unwrap();
         self.ledger.publish_changes(created.changes.iter().map(|c| (c.change, &c.status))).await.unwrap();
@@ -163,10 +185,24 @@ impl Shop {
 
 /// Sends one attempt.
 pub(crate) async fn buy(edge: &Router, user: &str, key: Option<&str>, sku: &str) -> Answer {
+    buy_with(edge, user, key, sku, None).await
+}
+
+/// Likewise, with a response to the challenge of the sale.
+pub(crate) async fn buy_with(
+    edge: &Router,
+    user: &str,
+    key: Option<&str>,
+    sku: &str,
+    response: Option<&str>,
+) -> Answer {
     let mut request =
         Request::post("/api/v1/purchases").header("x-user-id", user).header("content-type", "application/json");
     if let Some(key) = key {
         request = request.header("idempotency-key", key);
+    }
+    if let Some(response) = response {
+        request = request.header("x-challenge-response", response);
     }
     send(edge, request.body(format!(r#"{{"sku":"{sku}"}}"#).into()).unwrap()).await
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
 mod answers;
+mod challenge;
 mod fixture;
 mod overload;
 mod stampede;

@@ -184,10 +184,32 @@ pub(crate) fn parse_id(text: &str) -> Option<Id> {
 
 /// What the headers of a letter say.
 pub(crate) fn letter(record: &Scanned<'_>, act: Option<&(LetterState, LetterAct)>) -> Letter {
-    let headers: HashMap<&str, &[u8]> = record.headers().filter(|(name, _)| name.starts_with("dlq.")).collect();
+    let id = (record.partition, record.offset);
+    said(id, record.timestamp_ms, record.key, record.headers(), act)
+}
+
+/// What a record among the dead letters says of itself, as long as nobody has done anything about it.
+pub fn letter_of(record: &Record) -> Letter {
+    let headers = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+    let id = (record.position.partition.number, record.position.offset);
+    said(id, record.timestamp_ms, record.key.as_deref(), headers, None)
+}
+
+fn said<'a>(
+    id: Id,
+    timestamp_ms: i64,
+    key: Option<&[u8]>,
+    all: impl Iterator<Item = (&'a str, &'a [u8])>,
+    act: Option<&(LetterState, LetterAct)>,
+) -> Letter {
+    let mut headers: HashMap<&str, &[u8]> = HashMap::new();
+    for (name, value) in all.filter(|(name, _)| name.starts_with("dlq.")) {
+        // Of a header that is there twice the first counts, as for who sends the letter again.
+        headers.entry(name).or_insert(value);
+    }
     let text = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
     let time = |name: &str| {
-        let millis = text(name).and_then(|millis| millis.parse().ok()).unwrap_or(record.timestamp_ms);
+        let millis = text(name).and_then(|millis| millis.parse().ok()).unwrap_or(timestamp_ms);
         Micros::from_millis(millis).to_string()
     };
     let source = || {
@@ -195,7 +217,7 @@ pub(crate) fn letter(record: &Scanned<'_>, act: Option<&(LetterState, LetterAct)
         Some(Source { topic: text("dlq.topic")?, partition, offset: text("dlq.offset")?.parse().ok()? })
     };
     Letter {
-        id: id_text((record.partition, record.offset)),
+        id: id_text(id),
         state: act.map_or(LetterState::Open, |(state, _)| *state),
         class: text("dlq.class").unwrap_or_else(|| "unknown".into()),
         message: text("dlq.message").unwrap_or_default(),
@@ -204,7 +226,7 @@ pub(crate) fn letter(record: &Scanned<'_>, act: Option<&(LetterState, LetterAct)
         first_seen: time("dlq.first_seen_ms"),
         last_seen: time("dlq.last_seen_ms"),
         source: source(),
-        key: record.key.filter(|key| !key.is_empty()).map(|key| String::from_utf8_lossy(key).into_owned()),
+        key: key.filter(|key| !key.is_empty()).map(|key| String::from_utf8_lossy(key).into_owned()),
         act: act.map(|(_, act)| act.clone()),
     }
 }
@@ -377,5 +399,35 @@ impl Operations {
             Ok::<_, flashsale_streaming::Error>(state)
         });
         Ok(folding.await.map_err(|error| Error::Interrupted(error.to_string()))??)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flashsale_streaming::{Partition, Position};
+
+    use super::*;
+
+    #[test]
+    fn nf_5_a_letter_is_shown_whatever_another_producer_wrote_into_it() {
+        let header = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+        let letter = letter_of(&Record {
+            position: Position { partition: Partition { topic: "dlq".into(), number: 3 }, offset: 17 },
+            key: None,
+            payload: None,
+            headers: vec![
+                header("dlq.topic", "first"),
+                header("dlq.topic", "second"),
+                header("dlq.partition", "1"),
+                header("dlq.offset", "7"),
+                header("dlq.attempts", "-1"),
+                header("dlq.first_seen_ms", "9223372036854775807"),
+            ],
+            timestamp_ms: i64::MIN,
+        });
+        let source = Source { topic: "first".into(), partition: 1, offset: 7 };
+        assert_eq!((letter.id.as_str(), letter.source), ("3-17", Some(source)), "where it would be sent again");
+        assert_eq!((letter.attempts, letter.state), (1, LetterState::Open));
+        assert_eq!([letter.first_seen, letter.last_seen], ["1970-01-01T00:00:00.000Z"; 2], "no time that there is");
     }
 }
