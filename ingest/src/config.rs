@@ -50,7 +50,7 @@ impl Default for Config {
             decide_timeout_ms: 5_000,
             confirm_timeout_ms: 3_000,
             in_flight_max: 10_000,
-            in_flight_min: 1_000,
+            in_flight_min: 64,
             latency_target_ms: 500,
             user_interval_ms: 1_000,
             users_max: 1_000_000,
