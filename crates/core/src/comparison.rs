@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
+    hash::{DefaultHasher, Hash, Hasher},
     ops::RangeInclusive,
 };
 
@@ -136,6 +137,8 @@ pub struct Report {
     pub counts: BTreeMap<Class, u64>,
     /// Different units that some store has.
     pub compared: u64,
+    /// Those that are counted and not listed, by a hash of their subject, so that a second look can tell them apart.
+    unlisted: HashSet<(Class, u64)>,
 }
 
 impl Report {
@@ -149,31 +152,47 @@ impl Report {
         self.counts.is_empty()
     }
 
-    /// Keeps what `later`, a second look, still finds. Of a class that is not listed whole in both, as many
-    /// are counted as the look that found fewer has: which of them are the same is not known.
+    /// Keeps what `later`, a second look, still finds. Of those that neither names, a stretch of units that nobody
+    /// holds, as many are counted as the look that found fewer has.
     #[must_use]
     pub fn confirmed_by(&self, later: &Self) -> Self {
-        let again: HashSet<(Class, &str)> =
-            later.discrepancies.iter().map(|found| (found.class, found.subject.as_str())).collect();
-        let discrepancies: Vec<_> =
-            self.discrepancies.iter().filter(|found| again.contains(&(found.class, &found.subject))).cloned().collect();
+        let again: HashSet<_> = later.discrepancies.iter().map(Discrepancy::key).chain(later.unlisted()).collect();
+        let found_again = |found: &&Discrepancy| again.contains(&found.key());
+        let discrepancies: Vec<_> = self.discrepancies.iter().filter(found_again).cloned().collect();
+        let unlisted: HashSet<_> = self.unlisted().filter(|key| again.contains(key)).collect();
         let mut counts = BTreeMap::new();
-        for (class, count) in &self.counts {
-            let confirmed = match later.counts.get(class) {
-                Some(count_later) if self.cuts(*class) || later.cuts(*class) => *count.min(count_later),
-                _ => listed(&discrepancies, *class),
-            };
+        for class in Class::ALL {
+            let named = |report: &Self| listed(&report.discrepancies, class) + kept(&report.unlisted, class);
+            let nameless = |report: &Self| report.counts.get(&class).map_or(0, |count| count - named(report));
+            let confirmed =
+                listed(&discrepancies, class) + kept(&unlisted, class) + nameless(self).min(nameless(later));
             if confirmed > 0 {
-                counts.insert(*class, confirmed);
+                counts.insert(class, confirmed);
             }
         }
-        Self { discrepancies, counts, compared: later.compared }
+        Self { discrepancies, counts, compared: later.compared, unlisted }
     }
 
-    /// Whether some of `class` are counted and not listed.
-    fn cuts(&self, class: Class) -> bool {
-        self.counts.get(&class).is_some_and(|count| *count > listed(&self.discrepancies, class))
+    fn unlisted(&self) -> impl Iterator<Item = (Class, u64)> {
+        self.unlisted.iter().copied()
     }
+}
+
+impl Discrepancy {
+    /// The same at every look: hashed under a fixed key.
+    fn key(&self) -> (Class, u64) {
+        key(self.class, &self.subject)
+    }
+}
+
+fn key(class: Class, subject: &str) -> (Class, u64) {
+    let mut hasher = DefaultHasher::new();
+    subject.hash(&mut hasher);
+    (class, hasher.finish())
+}
+
+fn kept(unlisted: &HashSet<(Class, u64)>, class: Class) -> u64 {
+    unlisted.iter().filter(|(of, _)| *of == class).count() as u64
 }
 
 fn listed(discrepancies: &[Discrepancy], class: Class) -> u64 {
@@ -182,32 +201,44 @@ fn listed(discrepancies: &[Discrepancy], class: Class) -> u64 {
 
 /// Gathers discrepancies, by class.
 #[derive(Default)]
-struct Found(BTreeMap<Class, (Vec<Discrepancy>, u64)>);
+struct Found {
+    classes: BTreeMap<Class, (Vec<Discrepancy>, u64)>,
+    unlisted: HashSet<(Class, u64)>,
+}
 
 impl Found {
     fn add(&mut self, class: Class, subject: impl fmt::Display, detail: impl FnOnce() -> String) {
-        let (listed, count) = self.0.entry(class).or_default();
+        let (listed, count) = self.classes.entry(class).or_default();
         *count += 1;
+        let subject = subject.to_string();
         if listed.len() < LISTED_MAX {
-            listed.push(Discrepancy { class, subject: subject.to_string(), detail: detail() });
+            listed.push(Discrepancy { class, subject, detail: detail() });
+        } else {
+            self.unlisted.insert(key(class, &subject));
         }
     }
 
-    /// `more` of the same that are not listed.
+    /// `more` of the same that have no names.
     fn add_unlisted(&mut self, class: Class, more: u64) {
-        self.0.entry(class).or_default().1 += more;
+        self.classes.entry(class).or_default().1 += more;
     }
 
     fn into_report(self, compared: u64) -> Report {
-        let counts = self.0.iter().map(|(class, (_, count))| (*class, *count)).collect();
+        let Self { classes, mut unlisted } = self;
+        let counts = classes.iter().map(|(class, (_, count))| (*class, *count)).collect();
         // The most that each class may list so that all fit: a hundred thousand units of one class must not
         // hide that Redis counts wrongly.
         let mut share = LISTED_MAX;
-        while self.0.values().map(|(listed, _)| listed.len().min(share)).sum::<usize>() > LISTED_MAX {
+        while classes.values().map(|(listed, _)| listed.len().min(share)).sum::<usize>() > LISTED_MAX {
             share -= 1;
         }
-        let discrepancies = self.0.into_values().flat_map(|(listed, _)| listed.into_iter().take(share)).collect();
-        Report { discrepancies, counts, compared }
+        let mut discrepancies = Vec::new();
+        for (mut listed, _) in classes.into_values() {
+            let more = listed.split_off(listed.len().min(share));
+            unlisted.extend(more.iter().map(Discrepancy::key));
+            discrepancies.extend(listed);
+        }
+        Report { discrepancies, counts, compared, unlisted }
     }
 }
 

@@ -276,6 +276,24 @@ fn i_12_a_second_look_keeps_what_it_finds_again() {
 }
 
 #[test]
+fn i_12_a_second_look_tells_units_apart_that_are_not_listed() {
+    let looked_at = |missing: std::ops::RangeInclusive<u64>| {
+        let mut stores = Stores::equal();
+        stores.units = (1..=9_000).map(sold).collect();
+        stores.rows = stores.units.iter().filter(|unit| !missing.contains(&unit.receipt.sequence)).cloned().collect();
+        stores.redis = None;
+        stores.report()
+    };
+    let missing = |report: Report| report.counts.get(&Class::MissingInPostgres).copied().unwrap_or_default();
+    // Under load thousands are under way at each look, and other ones at the next.
+    let (first, second, third) = (looked_at(1..=5_000), looked_at(4_991..=9_000), looked_at(5_001..=5_112));
+    assert_eq!(missing(first.confirmed_by(&second)), 10);
+    assert_eq!(missing(first.confirmed_by(&third)), 0);
+    assert_eq!(missing(first.confirmed_by(&second).confirmed_by(&third)), 0);
+    assert_eq!(missing(first.confirmed_by(&first)), 5_000);
+}
+
+#[test]
 fn i_12_a_report_is_bounded_and_counts_all() {
     let mut stores = Stores::equal();
     stores.rows.clear();
