@@ -41,15 +41,16 @@ frontend/dist/index.html: frontend/node_modules/.package-lock.json frontend/inde
 		frontend/vite.config.ts $(shell find frontend/src frontend/public frontend/scripts)
 	cd frontend && npm run --silent build
 
-# Here clippy compiles what is tested, in the place of rustc: `cargo clippy` would compile everything a second time.
+# Here clippy compiles what is tested, in the place of rustc: `cargo clippy` would compile everything a second time. And
+# everything is compiled for the whole workspace: for one package alone its dependencies would be built anew.
 test: export RUSTC_WORKSPACE_WRAPPER = clippy-driver
 test: export CLIPPY_ARGS = --deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 test: setup-tests page rules ## Set up, check and run all tests against real servers and a real browser
 	cargo fmt --all --check
-	cargo build --quiet --workspace --all-targets
-	cargo xtask tidy
+	cargo build --workspace --all-targets
+	target/debug/flashsale-xtask tidy
 	cd frontend && npm run --silent check && npm run --silent size
-	cargo run --quiet --package flashsale-testkit --bin with-servers -- cargo test --workspace --no-fail-fast
+	target/debug/with-servers cargo test --workspace --no-fail-fast
 	$(CONTRACT)
 	cd frontend && npm run --silent e2e
 

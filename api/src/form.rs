@@ -114,7 +114,7 @@ fn check_window(start: Option<Micros>, end: Option<Micros>, now: Option<Micros>,
 /// A product to be.
 #[derive(Debug)]
 pub(crate) struct NewProduct {
-    sku: Sku,
+    pub(crate) sku: Sku,
     name: String,
     stock: u64,
     start: Micros,

@@ -184,16 +184,17 @@ impl AdminKeys {
             let line = 1 + bytes[..before].iter().filter(|byte| **byte == b'\n').count();
             format!("is not TOML: line {line}: {}", error.message())
         })?;
-        let entries = match file.remove("key") {
-            Some(Value::Array(entries)) => entries,
+        // `key = []` takes every key away; a file with nothing in it was cut off or mistaken.
+        let (entries, has_said_so) = match file.remove("key") {
+            Some(Value::Array(entries)) => (entries, true),
             Some(_) => return Err("is to have blocks that begin with [[key]], in two brackets".to_owned()),
-            None => Vec::new(),
+            None => (Vec::new(), false),
         };
         if !file.is_empty() {
             return Err("has something besides blocks that begin with [[key]]; take it out".to_owned());
         }
-        if entries.is_empty() || entries.len() > KEYS_MAX {
-            let make = "make one by `flashsale key new`";
+        if (entries.is_empty() && !has_said_so) || entries.len() > KEYS_MAX {
+            let make = "make one by `flashsale key new`, or write `key = []` to let nobody in";
             return Err(format!("has {} keys instead of 1 to {KEYS_MAX}; {make}", entries.len()));
         }
         let mut keys: Vec<AdminKey> = Vec::with_capacity(entries.len());

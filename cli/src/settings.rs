@@ -238,21 +238,20 @@ impl Settings {
 /// A URL without the password in front of its host, or behind the question mark.
 pub(crate) fn redact_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let shown = match rest[..end].rfind('@') {
+    // The last one: a password that was not escaped may have any of `/?#@` in it.
+    let shown = match rest.rfind('@') {
         Some(at) => {
-            let user = rest[..at].split(':').next().unwrap_or_default();
+            let user = rest[..at].split([':', '/', '?', '#']).next().unwrap_or_default();
             format!("{scheme}://{user}:[redacted]{}", &rest[at..])
         }
         None => url.to_owned(),
     };
-    match shown.split_once("password=") {
-        Some((before, password)) => {
-            let end = password.find('&').unwrap_or(password.len());
-            format!("{before}password=[redacted]{}", &password[end..])
-        }
-        None => shown,
-    }
+    let mut parts = shown.split("password=");
+    let before = parts.next().unwrap_or_default().to_owned();
+    parts.fold(before, |text, part| {
+        let behind = part.find('&').map_or("", |end| &part[end..]);
+        format!("{text}password=[redacted]{behind}")
+    })
 }
 
 #[cfg(test)]

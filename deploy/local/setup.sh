@@ -163,6 +163,15 @@ check_rust() {
     at_least "$rust_min" "$version" || give_up "Rust $version is older than $rust_min: run rustup update stable"
 }
 
+# `make test` compiles with clippy's driver.
+has_lints() { { cargo fmt --version && clippy-driver --version; } >/dev/null 2>&1; }
+
+check_lints() {
+    has_lints && return
+    if have rustup; then rustup component add clippy rustfmt >/dev/null 2>&1 || true; fi
+    has_lints || give_up "clippy or rustfmt is missing: run rustup component add clippy rustfmt, or install them by apt"
+}
+
 fetch_kafka() {
     local log
     log="$(mktemp)"
@@ -258,6 +267,7 @@ if [[ ${#missing[@]} -gt 0 ]]; then
     install_packages "${missing[@]}"
 fi
 check_rust
+if [[ -n "$tests" ]]; then check_lints; fi
 has_node || fetch_node
 if [[ -n "$tests" ]]; then
     have promtool || fetch_program promtool "20 MB" ./usr/bin/promtool prometheus

@@ -78,7 +78,10 @@ impl Service {
                     let status = axum::http::StatusCode::CONFLICT;
                     return Err(ApiError::new(status, "IDEMPOTENCY_KEY_REUSED", message));
                 }
-                Role::Leader(leader) => self.lead(leader, &request, key, &sale, trace).await?,
+                Role::Leader(leader) => {
+                    shared.admission.check_room(&request.user)?;
+                    self.lead(leader, &request, key, &sale, trace).await?
+                }
             },
         };
         shared.metrics.answered(&answer);

@@ -15,6 +15,7 @@ use crate::{
     auth::{Administers, Operates, Viewer},
     error::{Error, chain},
     form::{NewProduct, ProductPatch},
+    handlers::ops::to_the_end,
     lifecycle,
     openapi::{
         AdminFailures, BodyFailures, ChallengeName, Failure, NewProductBody, ProductPatchBody, StateName, Success,
@@ -159,6 +160,11 @@ async fn details(service: &Service, product: &Product) -> Result<Response, Error
     Ok(success(StatusCode::OK, ProductDetails::of(service, product).await?))
 }
 
+/// Whether something was changed, or may have been before it failed half-way.
+fn may_stand<T>(done: &Result<T, Error>) -> bool {
+    matches!(done, Ok(_) | Err(Error::Store(_) | Error::HalfDone(_) | Error::Log(_)))
+}
+
 /// Writes down who did it. What was done stays done when that fails.
 async fn noted(service: &Service, action: OperatorAction, sku: &Sku, actor: &Actor, detail: Option<Value>) {
     if let Err(error) = service.tools().operations.record(action, sku.as_str(), actor, detail).await {
@@ -191,8 +197,16 @@ pub(crate) async fn create(
     let now = service.hot().now().await;
     // What is wrong anyway is said even when Redis does not tell the time.
     let form = NewProduct::read(&object, now.as_ref().ok().copied(), service.has_captcha())?;
-    let (product, state) = service.create(form, now?).await?;
-    noted(&service, OperatorAction::SaleCreate, &product.config.sku, &actor, Some(Value::Object(object))).await;
+    let now = now?;
+    let (product, state) = to_the_end(async move {
+        let sku = form.sku.clone();
+        let created = service.create(form, now).await;
+        if may_stand(&created) {
+            noted(&service, OperatorAction::SaleCreate, &sku, &actor, Some(Value::Object(object))).await;
+        }
+        created
+    })
+    .await?;
     Ok(success(StatusCode::CREATED, CreatedProduct { settings: ProductSettings::of(&product), state }))
 }
 
@@ -265,16 +279,24 @@ pub(crate) async fn update(
     JsonObject(object): JsonObject,
 ) -> Result<Response, Error> {
     let patch = ProductPatch::read(&object, service.has_captcha())?;
-    let product = service.update(&sku, &patch).await?;
-    noted(&service, OperatorAction::SaleUpdate, &sku, &actor, Some(Value::Object(object))).await;
-    details(&service, &product).await
+    to_the_end(async move {
+        let updated = service.update(&sku, &patch).await;
+        if may_stand(&updated) {
+            noted(&service, OperatorAction::SaleUpdate, &sku, &actor, Some(Value::Object(object))).await;
+        }
+        details(&service, &updated?).await
+    })
+    .await
 }
 
-async fn set_paused(service: &Service, sku: &Sku, actor: &Actor, paused: bool) -> Result<Response, Error> {
-    let product = service.set_paused(sku, paused).await?;
-    let action = if paused { OperatorAction::SalePause } else { OperatorAction::SaleResume };
-    noted(service, action, sku, actor, None).await;
-    details(service, &product).await
+async fn set_paused(service: Service, sku: Sku, actor: Actor, paused: bool) -> Result<Response, Error> {
+    to_the_end(async move {
+        let product = service.set_paused(&sku, paused).await?;
+        let action = if paused { OperatorAction::SalePause } else { OperatorAction::SaleResume };
+        noted(&service, action, &sku, &actor, None).await;
+        details(&service, &product).await
+    })
+    .await
 }
 
 /// Stops a sale for now. Of one that is stopped already nothing changes.
@@ -299,7 +321,7 @@ pub(crate) async fn pause(
     Operates(actor): Operates,
     SkuInPath(sku): SkuInPath,
 ) -> Result<Response, Error> {
-    set_paused(&service, &sku, &actor, true).await
+    set_paused(service, sku, actor, true).await
 }
 
 /// Lets a sale go on. Of one that is not stopped nothing changes.
@@ -324,7 +346,7 @@ pub(crate) async fn resume(
     Operates(actor): Operates,
     SkuInPath(sku): SkuInPath,
 ) -> Result<Response, Error> {
-    set_paused(&service, &sku, &actor, false).await
+    set_paused(service, sku, actor, false).await
 }
 
 /// Removes a product, its sale and its purchases, in test environments.
@@ -354,7 +376,14 @@ pub(crate) async fn delete(
         let message = "Products cannot be deleted here; FLASHSALE_ALLOW_DELETE=true would allow it.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "FORBIDDEN", message).into());
     }
-    service.delete(&sku).await?;
-    noted(&service, OperatorAction::SaleDelete, &sku, &actor, None).await;
-    Ok(success(StatusCode::OK, DeletedProduct { sku: sku.to_string(), deleted: true }))
+    let removed = DeletedProduct { sku: sku.to_string(), deleted: true };
+    to_the_end(async move {
+        let deleted = service.delete(&sku).await;
+        if may_stand(&deleted) {
+            noted(&service, OperatorAction::SaleDelete, &sku, &actor, None).await;
+        }
+        deleted
+    })
+    .await?;
+    Ok(success(StatusCode::OK, removed))
 }

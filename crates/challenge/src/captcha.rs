@@ -125,14 +125,6 @@ impl Captcha {
         token
     }
 
-    /// Forgets a token that nobody vouched for: made-up ones must not push out the others.
-    fn forget(&self, hash: &TokenHash) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.get(hash).is_some_and(|token| !token.accepted.initialized()) {
-            seen.remove(hash);
-        }
-    }
-
     /// Asks the provider, when there is room for one more question.
     async fn ask(&self, token: &str) -> Result<(), Refusal> {
         let _place = self.in_flight.try_acquire().map_err(|_| Refusal::Unavailable)?;
@@ -212,12 +204,26 @@ impl Verifier for Captcha {
         if token.binding != binding {
             return Err(Refusal::NotTheirs);
         }
-        match token.accepted.get_or_try_init(|| self.ask(response)).await {
-            Ok(()) => Ok(()),
-            Err(refusal) => {
-                self.forget(&hash);
-                Err(refusal)
-            }
+        // Also when who asked is gone before there is an answer.
+        let _forget = Forget { captcha: self, hash, token: &token };
+        token.accepted.get_or_try_init(|| self.ask(response)).await.copied()
+    }
+}
+
+/// Forgets a token at its end, unless the provider has vouched for it or another request still asks about it.
+struct Forget<'a> {
+    captcha: &'a Captcha,
+    hash: TokenHash,
+    token: &'a Arc<Token>,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        // The table's and that of the request that ends.
+        const ALONE: usize = 2;
+        let mut seen = self.captcha.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.token.accepted.initialized() && Arc::strong_count(self.token) <= ALONE {
+            seen.remove(&self.hash);
         }
     }
 }

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize, Serializer};
 const SECRET_CHARS_MIN: usize = 32;
 /// What a machine solves in minutes; nobody waits longer.
 const BITS_MAX: u32 = 30;
+/// A puzzle that is good for longer than a day is good for another sale day.
+const TTL_MS_MAX: u64 = 86_400_000;
+/// More questions at once than any provider answers.
+const IN_FLIGHT_MOST: usize = 100_000;
 
 /// Settings of the challenges. Which sale asks for which is set with the sale.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -79,6 +83,12 @@ impl Config {
         ];
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return wrong(key, "is 0");
+        }
+        if self.ttl_ms > TTL_MS_MAX {
+            return wrong("ttl_ms", &format!("is above {TTL_MS_MAX}, a day"));
+        }
+        if self.captcha_in_flight_max > IN_FLIGHT_MOST {
+            return wrong("captcha_in_flight_max", &format!("is above {IN_FLIGHT_MOST}"));
         }
         let captcha = [
             ("captcha_verify_url", self.captcha_verify_url.as_str()),

@@ -41,7 +41,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Key>, String> {
             }
         }
     }
-    if keys.is_empty() {
+    // A list with nothing in it takes every key away: nobody is let in.
+    if keys.is_empty() && !listed.is_empty() {
         let usable =
             "an RSA key of 2048 bits or more (RS256), a key on the curve P-256 (ES256) or an Ed25519 key (EdDSA)";
         return Err(format!("has no key that can be used: add {usable}"));

@@ -9,7 +9,7 @@ use std::{
 use flashsale_core::{SaleId, SaleState, SaleStatus, Sku};
 use flashsale_schemas::{
     Decoder, Event, Topic,
-    events::{ChangeKind, SaleEvent, SaleStatusRecord},
+    events::{Challenge, ChangeKind, SaleEvent, SaleStatusRecord},
 };
 use flashsale_streaming::{Record, View, ViewConfig};
 use tokio::{runtime::Handle, sync::watch};
@@ -122,6 +122,11 @@ impl Ledger {
             }
             Some(event) => match SaleStatus::try_from(&event) {
                 Ok(status) => table.note(status),
+                // What must be asked of its shoppers is not known here: nothing is sold of it, also if it was before.
+                Err(error) if event.challenge == Challenge::Unknown => {
+                    let is_gone = Sku::new(&event.sku).is_ok_and(|sku| table.sales.remove(&sku).is_some());
+                    unreadable(&error) || is_gone
+                }
                 Err(error) => unreadable(&error),
             },
             None => false,

@@ -37,7 +37,16 @@ pub fn load<T: DeserializeOwned>(
                 file.display()
             )));
         }
-        figment = figment.merge(Toml::file_exact(file));
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Error(format!("configuration file {} cannot be read: {error}", file.display())))?;
+        // Figment would show the whole line, with the secret that lacks its quotes.
+        if let Err(error) = text.parse::<toml::Table>() {
+            let line =
+                1 + text.bytes().take(error.span().map_or(0, |span| span.start)).filter(|byte| *byte == b'\n').count();
+            let (file, why) = (file.display(), error.message());
+            return Err(Error(format!("configuration file {file} is not TOML: line {line}: {why}")));
+        }
+        figment = figment.merge(Named { provider: Toml::string(&text), source: format!("file {}", file.display()) });
     }
     let environment = std::env::vars().filter_map(|(name, value)| {
         let key = name.strip_prefix(ENV_PREFIX).filter(|key| !ignored.contains(key))?;
@@ -96,6 +105,10 @@ fn explain(error: &figment::Error) -> String {
             let variable = format!("{ENV_PREFIX}{}", key.replace('.', "__").to_uppercase());
             format!("`{key}` is missing; set {variable} or write it to the configuration file")
         }
+        // Without what was found: it may be a secret.
+        figment::error::Kind::InvalidType(_, expected) | figment::error::Kind::InvalidValue(_, expected) => {
+            format!("`{path}`{source}: is not {expected}; correct {variable} or the configuration file")
+        }
         kind => format!("`{path}`{source}: {kind}; correct {variable} or the configuration file"),
     }
 }
@@ -141,6 +154,12 @@ mod tests {
         assert!(unknown.contains("colour") && unknown.contains("mode"), "{unknown}");
         let missing = load::<Settings>("port = 1\n[inner]", None, &[], &[]).unwrap_err().to_string();
         assert!(missing.contains("FLASHSALE_INNER__MODE"), "{missing}");
+        let secret = load::<Settings>(DEFAULTS, None, &[], &flag("inner", "1234567890")).unwrap_err().to_string();
+        assert!(secret.contains("`inner`") && !secret.contains("1234567890"), "{secret}");
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, b"port = 2\n[inner]\nmode = hunter2\n").unwrap();
+        let unquoted = load::<Settings>(DEFAULTS, Some(file.path()), &[], &[]).unwrap_err().to_string();
+        assert!(unquoted.contains("line 3") && !unquoted.contains("hunter2"), "{unquoted}");
         let no_file = load::<Settings>(DEFAULTS, Some(Path::new("nowhere.toml")), &[], &[]).unwrap_err().to_string();
         assert!(no_file.contains("nowhere.toml"), "{no_file}");
     }

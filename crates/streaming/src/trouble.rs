@@ -86,9 +86,12 @@ fn advice(text: &str) -> Option<&'static str> {
     if has("PLAINTEXT broker listener") {
         return Some("the broker hung up on TLS: correct `kafka.security`, or the port in `brokers`");
     }
-    // Nobody hangs up on the greeting of a client that speaks the right protocol.
+    // Few hang up on the greeting of a client that speaks the right protocol: what listens for a broker that is away.
     if has("Disconnected") && has("in state APIVERSION_QUERY") {
-        return Some("the broker hung up on the greeting: does it want TLS or a login? Correct `kafka.security`");
+        return Some(
+            "the broker hung up on the greeting: is it only starting, or does it want TLS or a login? Then correct \
+             `kafka.security`",
+        );
     }
     None
 }

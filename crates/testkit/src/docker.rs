@@ -103,7 +103,7 @@ async fn redpanda() -> Result<(String, Container)> {
         .with_wait_for(WaitFor::message_on_stderr("Successfully started Redpanda!"))
         .with_mapped_port(port, 9092.tcp())
         .with_cmd(
-            ["redpanda", "start", "--mode", "dev-container", "--smp", "1", "--memory", "512M"]
+            ["redpanda", "start", "--mode", "dev-container", "--smp", "1", "--memory", "2G"]
                 .map(String::from)
                 .into_iter()
                 .chain([
@@ -113,6 +113,11 @@ async fn redpanda() -> Result<(String, Container)> {
                     advertised,
                     "--set".into(),
                     "redpanda.auto_create_topics_enabled=false".into(),
+                    // Each test has topics of its own, and they stay: thousands of partitions.
+                    "--set".into(),
+                    "redpanda.topic_memory_per_partition=4096".into(),
+                    "--set".into(),
+                    "redpanda.topic_partitions_per_shard=10000".into(),
                 ]),
         )
         .start()

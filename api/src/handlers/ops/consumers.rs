@@ -161,8 +161,9 @@ pub(crate) async fn pause(
     Named(name): Named,
     Order(body): Order<PartitionsBody>,
 ) -> Result<Response, Error> {
-    let order = service.tools().operations.pause(&name, &body.partitions, &actor).await?;
-    Ok(success(StatusCode::OK, Steered { consumer: name, order }))
+    let (consumer, operations) = (name.clone(), service.tools().operations.clone());
+    let pausing = async move { Ok(operations.pause(&name, &body.partitions, &actor).await?) };
+    Ok(success(StatusCode::OK, Steered { consumer, order: to_the_end(pausing).await? }))
 }
 
 /// Lets a consumer go on.
@@ -188,8 +189,9 @@ pub(crate) async fn resume(
     Named(name): Named,
     Order(body): Order<PartitionsBody>,
 ) -> Result<Response, Error> {
-    let order = service.tools().operations.resume(&name, &body.partitions, &actor).await?;
-    Ok(success(StatusCode::OK, Steered { consumer: name, order }))
+    let (consumer, operations) = (name.clone(), service.tools().operations.clone());
+    let resuming = async move { Ok(operations.resume(&name, &body.partitions, &actor).await?) };
+    Ok(success(StatusCode::OK, Steered { consumer, order: to_the_end(resuming).await? }))
 }
 
 /// Puts a consumer elsewhere; first says what that skips and repeats.

@@ -62,7 +62,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Order<T>, ApiError> {
 }
 
 /// Does what was ordered to its end, also when who ordered it hangs up: half of it would be in no list of acts.
-async fn to_the_end<T: Send + 'static>(
+pub(crate) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::spawn(work).await {

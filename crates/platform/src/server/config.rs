@@ -59,6 +59,10 @@ impl Config {
             let message = format!("`http.connections_max` is above {CONNECTIONS_MOST}");
             return Err(format!("{message}; correct FLASHSALE_HTTP__CONNECTIONS_MAX"));
         }
+        if self.head_timeout() > super::IDLE_MAX {
+            let message = format!("`http.head_timeout_ms` is above {}", super::IDLE_MAX.as_millis());
+            return Err(format!("{message}, which ends it anyway; correct FLASHSALE_HTTP__HEAD_TIMEOUT_MS"));
+        }
         let wrong = |why| format!("`http.cors_origins`: {why}; correct FLASHSALE_HTTP__CORS_ORIGINS");
         origins(&self.cors_origins).map(drop).map_err(wrong)
     }
