@@ -50,7 +50,10 @@ async fn what_alerts_and_dashboards_look_at_is_there_while_all_is_well() {
     let compared_soon = [("FLASHSALE_PROCESSOR__RECONCILE__AFTER_END_MS", "1000")];
     let processor = shop.start_with(&["processor"], &compared_soon).await;
     let sinks = [shop.start(&["sink", "postgres"]).await, shop.start(&["sink", "sse"]).await];
-    let api = shop.start(&["api"]).await;
+    // A file that lets nobody in besides the one shared key, so that there is one to look after.
+    let keys = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(keys.path(), "key = []\n").unwrap();
+    let api = shop.start_with(&["api"], &[("FLASHSALE_ADMIN_KEYS_FILE", keys.path().to_str().unwrap())]).await;
     let edges = [shop.start(&["ingest"]).await];
     let (sku, _) = shop.sale(&api, "METRICS", 2, 1_500).await;
     shop.until_start(&edges, &sku).await;

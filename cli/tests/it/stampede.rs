@@ -45,7 +45,9 @@ async fn stores_agree(shop: &Installation, sku: &Sku, sale: &SaleId, stock: u64,
 
 async fn parts(shop: &Installation) -> (Vec<Service>, Service) {
     let api = shop.start(&["api"]).await;
-    let edges = vec![shop.start(&["ingest"]).await, shop.start(&["ingest"]).await];
+    // A debug build beside other tests takes longer for the first hundreds than a stampede of a thousand has time for.
+    let patient = [("FLASHSALE_INGEST__LATENCY_TARGET_MS", "5000")];
+    let edges = vec![shop.start_with(&["ingest"], &patient).await, shop.start_with(&["ingest"], &patient).await];
     (edges, api)
 }
 
