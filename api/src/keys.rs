@@ -273,6 +273,7 @@ mod tests {
         let file = key("kim", Role::Operator, "old").block() + &key("kim", Role::Operator, "new").block();
         let keys = read(&file).unwrap();
         assert!(["old", "new"].iter().all(|text| keys.find(&digest(text.as_bytes())).is_some()));
+        assert!(read("key = []").unwrap().find(&digest(b"old")).is_none(), "who says so lets nobody in");
         let twice = key("kim", Role::Operator, "old").block().repeat(2);
         assert_eq!(read(&twice).unwrap_err(), "has a wrong key 2 (kim): its `sha256` stands there twice; take one out");
     }

@@ -277,6 +277,9 @@ async fn keys_are_replaced_by_writing_the_file_and_their_tokens_go_with_them() {
     fs::write(shop.file(), jwks(&[&new])).unwrap();
     wait_until(PATIENCE, "the old key to count no more", async || !passes(&of_old)).await;
     assert!(passes(&of_new));
+
+    fs::write(shop.file(), r#"{"keys":[]}"#).unwrap();
+    wait_until(PATIENCE, "nobody to be let in, as the empty list says", async || !passes(&of_new)).await;
     stop.cancel();
     looking.await.unwrap();
 }
@@ -295,7 +298,7 @@ fn a_start_without_a_key_is_refused_by_the_name_of_the_setting() {
     for (content, why) in [
         (None, "cannot be read"),
         (Some("keys"), "not JSON"),
-        (Some(r#"{"keys":[]}"#), "no key that can be used"),
+        (Some("{}"), "no list `keys`"),
         (Some(r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#), "no key that can be used"),
         (Some(large.as_str()), "is larger than 262144 bytes"),
     ] {
