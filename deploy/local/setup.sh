@@ -124,7 +124,7 @@ apt_install() {
 }
 
 install_packages() {
-    local missing=("$@") drop_in=/etc/postgresql-common/createcluster.d/flashsale.conf
+    local missing=("$@") drop_in=/etc/postgresql-common/createcluster.d/flashsale.conf policy=/usr/sbin/policy-rc.d
     have apt-get || give_up "please install: ${missing[*]} (Debian's names; this system has no apt-get)"
     [[ "$(id -u)" == 0 ]] || have sudo || give_up "please run as root: apt-get install -y ${missing[*]}"
 
@@ -135,6 +135,12 @@ install_packages() {
         as_root mkdir -p "${drop_in%/*}"
         echo "create_main_cluster = false" | as_root tee "$drop_in" >/dev/null
     fi
+    # Nor is a Redis wanted that listens on its usual port: Debian asks this before it starts what it installs.
+    if [[ -e "$policy" ]]; then policy=; fi
+    if [[ -n "$policy" ]]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+    fi
     local status=0
     as_root apt-get update -q >"$apt_log" 2>&1 || say "apt-get update failed; trying with the lists at hand"
     if [[ " ${missing[*]} " == *" kcat "* ]] && ! has_candidate kcat; then
@@ -143,6 +149,7 @@ install_packages() {
     fi
     apt_install "${missing[@]}" || status=$?
     if [[ -e "$drop_in" ]]; then as_root rm -f "$drop_in"; fi
+    if [[ -n "$policy" ]]; then as_root rm -f "$policy"; fi
     if [[ "$status" != 0 ]]; then
         tail -n 5 "$apt_log" >&2
         give_up "apt-get could not install ${missing[*]} (is there a network?); its output: $apt_log"

@@ -2,6 +2,11 @@
 
 /// Decisions in a hundred that may be late.
 const LATE_PERCENT_MAX: u64 = 10;
+/// A rush of so many at once is let in even where they are decided late, for a while (NF-1): a machine may be slow
+/// without being overrun.
+const CROWD: usize = 1_000;
+/// Late windows for which such a rush is borne; as many again once nobody asks.
+const PATIENCE: u32 = 20;
 /// Steps in which a limit that is at its least grows to its most.
 const STEPS: usize = 100;
 /// Seconds after which a refused client is asked back: at least this many different ones, at most that many.
@@ -28,12 +33,13 @@ pub(crate) struct Limit {
     min: usize,
     max: usize,
     now: usize,
+    patience: u32,
 }
 
 impl Limit {
     /// Begins at the most: the first stampede must not be refused for what nobody has measured.
     pub(crate) fn new(min: usize, max: usize) -> Self {
-        Self { min: min.min(max), max, now: max }
+        Self { min: min.min(max), max, now: max, patience: PATIENCE }
     }
 
     pub(crate) fn now(&self) -> usize {
@@ -44,6 +50,10 @@ impl Limit {
     /// limit before, and must not be in a window again.
     pub(crate) fn follow(&mut self, seen: Window) -> bool {
         if seen.late.saturating_mul(100) > seen.decided.saturating_mul(LATE_PERCENT_MAX) {
+            if seen.in_flight <= CROWD && self.patience > 0 {
+                self.patience -= 1;
+                return false;
+            }
             // Of what was there, not of what might have been: a limit that nobody reached must bite too.
             self.now = (self.now.min(seen.in_flight) / 2).clamp(self.min, self.max);
             return true;
@@ -51,6 +61,7 @@ impl Limit {
         if seen.in_flight == 0 {
             // Nobody asks: what the last rush took says nothing of the next.
             self.now = self.max;
+            self.patience = PATIENCE;
         } else if seen.decided > 0 {
             // Requests that wait while nothing is decided say nothing yet.
             let step = (self.max - self.min).div_ceil(STEPS);
@@ -100,27 +111,40 @@ mod tests {
         assert_eq!(limit.now(), MAX);
         assert!(limit.follow(window(1_000, 101, MAX)));
         assert_eq!(limit.now(), MAX / 2);
-        assert!(limit.follow(window(10, 10, 1_000)), "nobody had reached it");
-        assert_eq!(limit.now(), 500);
-        for _ in 0..20 {
+        assert!(limit.follow(window(10, 10, 2_000)), "nobody had reached it");
+        assert_eq!(limit.now(), 1_000);
+        for _ in 0..PATIENCE + 20 {
             limit.follow(window(1, 1, 500));
         }
         assert_eq!(limit.now(), MIN, "some are always let in: else nobody would ever see that it is better");
     }
 
     #[test]
+    fn nf_1_a_thousand_at_once_are_borne_for_a_while_where_they_are_decided_late() {
+        let mut limit = Limit::new(MIN, MAX);
+        for _ in 0..PATIENCE {
+            assert!(!limit.follow(window(50, 50, 1_000)));
+            assert_eq!(limit.now(), MAX);
+        }
+        assert!(limit.follow(window(50, 50, 1_000)), "not for ever");
+        limit.follow(window(0, 0, 0));
+        assert!(!limit.follow(window(50, 50, 1_000)), "the next rush again");
+        assert!(limit.follow(window(50, 50, 1_001)), "and no more than that");
+    }
+
+    #[test]
     fn nf_5_it_recovers_when_decisions_are_in_time_or_nobody_asks() {
-        let mut limit = Limit { min: MIN, max: MAX, now: MIN };
+        let mut limit = Limit { min: MIN, max: MAX, now: MIN, patience: 0 };
         limit.follow(window(50, 0, 60));
         assert_eq!(limit.now(), MIN + MAX / STEPS, "step by step");
         for _ in 1..STEPS {
             limit.follow(window(50, 0, 60));
         }
         assert_eq!(limit.now(), MAX);
-        let mut limit = Limit { min: MIN, max: MAX, now: MIN };
+        let mut limit = Limit { min: MIN, max: MAX, now: MIN, patience: 0 };
         limit.follow(window(0, 0, 0));
         assert_eq!(limit.now(), MAX, "NF-1: the next thousand in one moment are let in");
-        let mut limit = Limit { min: MIN, max: MAX, now: MIN };
+        let mut limit = Limit { min: MIN, max: MAX, now: MIN, patience: 0 };
         limit.follow(window(0, 0, 60));
         assert_eq!(limit.now(), MIN, "what waits for a server that hangs is no good sign");
     }

@@ -19,11 +19,14 @@ use axum::{
 };
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
 
 use crate::telemetry;
 
 /// A check may take this long; after it the thing checked is down.
 const CHECK_MAX: Duration = Duration::from_secs(2);
+/// What was found is told again for this long: however many ask, the stores are asked this often.
+const REMEMBERED: Duration = Duration::from_millis(250);
 
 type Checking = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 type Check = Arc<dyn Fn() -> Checking + Send + Sync>;
@@ -31,8 +34,33 @@ type Check = Arc<dyn Fn() -> Checking + Send + Sync>;
 struct Inner {
     started: Instant,
     draining: AtomicBool,
+    checks: Checks,
+    ready: Checks,
+}
+
+/// Checks, and what they found last.
+struct Checks {
     checks: Vec<(&'static str, Check)>,
-    ready: Vec<(&'static str, Check)>,
+    found: Mutex<Option<(Instant, bool, Map<String, Value>)>>,
+}
+
+impl Checks {
+    fn new(checks: Vec<(&'static str, Check)>) -> Self {
+        Self { checks, found: Mutex::new(None) }
+    }
+
+    /// Whether all is up, and each check's report. Who asks while others do waits for their answer.
+    async fn run(&self) -> (bool, Map<String, Value>) {
+        let mut found = self.found.lock().await;
+        if let Some((at, up, report)) = found.as_ref()
+            && at.elapsed() < REMEMBERED
+        {
+            return (*up, report.clone());
+        }
+        let (up, report) = run(&self.checks).await;
+        *found = Some((Instant::now(), up, report.clone()));
+        (up, report)
+    }
 }
 
 /// Collects the checks of the parts that run in a process.
@@ -94,7 +122,12 @@ impl Builder {
     /// All checks together.
     pub fn build(self) -> Health {
         let Self { checks, ready } = self;
-        let inner = Inner { started: Instant::now(), draining: AtomicBool::new(false), checks, ready };
+        let inner = Inner {
+            started: Instant::now(),
+            draining: AtomicBool::new(false),
+            checks: Checks::new(checks),
+            ready: Checks::new(ready),
+        };
         Health { inner: Arc::new(inner) }
     }
 }
@@ -149,7 +182,7 @@ fn status(up: bool) -> StatusCode {
 }
 
 async fn health(State(health): State<Health>) -> Response {
-    let (up, checks) = run(&health.inner.checks).await;
+    let (up, checks) = health.inner.checks.run().await;
     let uptime = health.inner.started.elapsed().as_secs();
     let word = if up { "healthy" } else { "degraded" };
     (status(up), Json(json!({ "status": word, "uptime": uptime, "checks": checks }))).into_response()
@@ -159,11 +192,44 @@ async fn ready(State(health): State<Health>) -> Response {
     if health.inner.draining.load(Ordering::Acquire) {
         return (status(false), Json(json!({ "status": "draining" }))).into_response();
     }
-    let (up, checks) = run(&health.inner.ready).await;
+    let (up, checks) = health.inner.ready.run().await;
     let word = if up { "ready" } else { "not ready" };
     (status(up), Json(json!({ "status": word, "checks": checks }))).into_response()
 }
 
 async fn metrics() -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry::render()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use axum::{body::Body, http::Request};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nf_10_however_many_ask_the_stores_are_asked_once_in_a_while() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counting = asked.clone();
+        let health = Health::builder().dependency("redis", move || {
+            let before = counting.fetch_add(1, Ordering::Relaxed);
+            async move { if before == 0 { Ok(()) } else { Err("down".to_owned()) } }
+        });
+        let routes = health.build().routes();
+        let ask = async || {
+            let request = Request::get("/health").body(Body::empty()).unwrap();
+            routes.clone().oneshot(request).await.unwrap().status().as_u16()
+        };
+        let began = Instant::now();
+        let answers = join_all((0..200).map(|_| ask())).await;
+        let asked = asked.load(Ordering::Relaxed);
+        let most = 1 + usize::try_from(began.elapsed().as_millis() / REMEMBERED.as_millis()).unwrap();
+        assert!((1..=most).contains(&asked), "{asked} times in {:?}", began.elapsed());
+        assert_eq!(answers[0], 200);
+        tokio::time::sleep(REMEMBERED).await;
+        assert_eq!(ask().await, 503, "and it is not remembered for long");
+    }
 }

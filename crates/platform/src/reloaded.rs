@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 const REFUSED: &str = "flashsale_file_refused";
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A look may take this long; after it the disk is said to hang.
+const LOOK_MAX: Duration = Duration::from_secs(10);
 
 type Parse<T> = Box<dyn Fn(&[u8]) -> Result<T, String> + Send + Sync>;
 
@@ -88,13 +90,32 @@ impl<T: Send + Sync + 'static> Reloaded<T> {
         while tokio::time::timeout(LOOK_EVERY, shutdown.cancelled()).await.is_err() {
             let file = self.clone();
             // Beside: a disk may not answer.
-            let looking = tokio::task::spawn_blocking(move || file.look());
-            tokio::select! {
+            let mut looking = tokio::task::spawn_blocking(move || file.look());
+            let mut looked = tokio::select! {
                 () = shutdown.cancelled() => break,
-                looked = looking => if let Err(error) = looked {
-                    tracing::error!(file = self.inner.name, %error, "a file was not read again");
-                },
+                looked = tokio::time::timeout(LOOK_MAX, &mut looking) => looked.ok(),
+            };
+            if looked.is_none() {
+                self.hangs();
+                looked = tokio::select! {
+                    () = shutdown.cancelled() => break,
+                    looked = looking => Some(looked),
+                };
             }
+            if let Some(Err(error)) = looked {
+                tracing::error!(file = self.inner.name, %error, "a file was not read again");
+            }
+        }
+    }
+
+    /// What is in force is old, and nobody knows what the file says now.
+    fn hangs(&self) {
+        let (file, path) = (self.inner.name, self.inner.path.display());
+        tracing::error!(file, %path, "the disk does not answer; what was read before stays in force");
+        gauge!(REFUSED, "file" => file).set(1.0);
+        // The next look, if there is one, must say what it finds.
+        if let Ok(mut found) = self.inner.found.try_lock() {
+            *found = Err("the disk did not answer".to_owned());
         }
     }
 

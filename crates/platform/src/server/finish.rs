@@ -45,9 +45,10 @@ pub fn finish(routes: Router, config: &Config, proxies: TrustedProxies) -> Route
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
         })
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(guard, watch));
+        .layer(from_fn_with_state(guard.clone(), watch));
     let routes = match cors(config) {
-        Some(cors) => routes.layer(cors),
+        // Answers a preflight itself, which is counted out here for that reason.
+        Some(cors) => routes.layer(cors).layer(from_fn_with_state(guard, count_preflight)),
         None => routes,
     };
     routes.layer(from_fn(dress))
@@ -121,6 +122,16 @@ async fn watch(State(guard): State<Arc<Guard>>, request: Request, next: Next) ->
     // The rest of the body would be taken for the next request.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// Middleware: counts the question that a browser asks before a request of another origin.
+async fn count_preflight(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let is_preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    match is_preflight.then(|| guard.refuse(&request)).flatten() {
+        Some(refusal) => refusal.into_response(),
+        None => next.run(request).await,
+    }
 }
 
 /// Middleware: what every answer has.
@@ -302,5 +313,28 @@ mod tests {
             again.push(from("10.0.0.1", "/ok", "203.0.113.7").await.0);
         }
         assert!(again.contains(&429), "wherever it comes in: {again:?}");
+    }
+
+    #[tokio::test]
+    async fn nf_10_preflights_count_as_one_request_each_and_so_do_requests_beside_them() {
+        let cors_origins = "https://shop.example".into();
+        let config = Config { ip_requests_per_second: 1, ip_burst: 4, cors_origins, ..Config::default() };
+        let routes = finish(routes(), &config, TrustedProxies::default());
+        let send = |method: Method| {
+            let asked = [("origin", "https://shop.example"), ("access-control-request-method", "POST")];
+            let mut request = get_request("/ok", &asked);
+            *request.method_mut() = method;
+            request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([203, 0, 113, 7], 4711))));
+            send(&routes, request)
+        };
+        for method in [Method::OPTIONS, Method::GET, Method::OPTIONS, Method::GET] {
+            assert_eq!(send(method.clone()).await.0, 200, "{method}");
+        }
+        // The fifth; a slow test sees one more come due, but not three.
+        let mut refused = Vec::new();
+        for _ in 0..3 {
+            refused.push(send(Method::OPTIONS).await.0);
+        }
+        assert!(refused.contains(&429), "{refused:?}");
     }
 }
