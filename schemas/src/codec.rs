@@ -16,6 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Registry, Topic,
+    datum::{ByHand, Malformed},
     registry::{Known, RegistryError},
 };
 
@@ -28,6 +29,8 @@ const ALLOCATION_BYTES_MAX: usize = 1 << 20;
 pub trait Event: Serialize + DeserializeOwned + 'static {
     /// The topic; it must have a schema.
     const TOPIC: Topic;
+    /// How it is written and read where apache-avro would cost too much.
+    const BY_HAND: Option<ByHand<Self>> = None;
 }
 
 /// Why a value could not become bytes: it does not match its schema, which is a bug here.
@@ -103,6 +106,10 @@ impl<T: Event> Encoder<T> {
     pub fn encode_into(&self, event: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let before = out.len();
         out.extend_from_slice(&self.header);
+        if let Some(ByHand { write, .. }) = T::BY_HAND {
+            write(event, out);
+            return Ok(());
+        }
         self.writer.write_ser(out, event).map(drop).map_err(|source| {
             out.truncate(before);
             EncodeError { event: type_name::<T>(), source }
@@ -154,7 +161,10 @@ impl<T: Event> Decoder<T> {
         let id = u32::from_be_bytes(id);
         let malformed = |source| DecodeError::Datum { id, source };
         if id == self.own_id {
-            let event = self.reader.read_deser(&mut datum).map_err(|error| malformed(error.into()))?;
+            let event = match T::BY_HAND {
+                Some(ByHand { read, .. }) => read(&mut datum).map_err(malformed)?,
+                None => self.reader.read_deser(&mut datum).map_err(|error| malformed(error.into()))?,
+            };
             return nothing_left(datum).map(|()| event).map_err(malformed);
         }
         match self.registry.known(id) {
@@ -184,8 +194,6 @@ impl Registry {
         Ok((Encoder::new(id), Decoder::new(id, self.clone())))
     }
 }
-
-type Malformed = Box<dyn std::error::Error + Send + Sync>;
 
 fn own_schema<T: Event>() -> &'static Schema {
     T::TOPIC.schema().expect("the topic of an event has a schema")

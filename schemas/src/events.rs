@@ -6,8 +6,9 @@
 use flashsale_core::{EndReason, Micros, SaleConfig, SaleId, SaleStatus, Sku, decision::Change, ids::InvalidId, sale};
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, Topic};
+use crate::{Event, Topic, datum::ByHand};
 
+mod decision;
 mod operator;
 
 pub use operator::{ConsumerControl, ConsumerPositions, ControlAction, OperatorAct, OperatorAction, PartitionPosition};
@@ -75,6 +76,7 @@ pub struct PurchaseDecision {
 
 impl Event for PurchaseDecision {
     const TOPIC: Topic = Topic::PurchaseDecisions;
+    const BY_HAND: Option<ByHand<Self>> = Some(decision::BY_HAND);
 }
 
 /// The decision id of the sale of unit `sequence`: the same however often it is published.

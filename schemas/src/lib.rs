@@ -4,10 +4,12 @@
 //! facts (who writes, who reads, how it is kept) are its [`topic::Paper`].
 
 pub mod codec;
+mod datum;
 pub mod events;
 pub mod registry;
 pub mod topic;
 
 pub use codec::{DecodeError, Decoder, EncodeError, Encoder, Event};
+pub use datum::ByHand;
 pub use registry::{Registry, RegistryError};
 pub use topic::{CleanupPolicy, Paper, Topic};

@@ -1,6 +1,7 @@
 //! The codec against anything that may lie in a log.
 #![allow(clippy::unwrap_used)] // as in unit tests
 
+use apache_avro::{reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
 use flashsale_core::{Micros, SaleId};
 use flashsale_schemas::{
     DecodeError, Decoder, Encoder, Event, Registry, Topic,
@@ -73,6 +74,19 @@ proptest! {
         prop_assert_eq!(&out[..11], b"before\x00\x01\x02\x03\x04");
         let decoder = Decoder::<PurchaseDecision>::new(OWN_ID, Registry::builtin());
         prop_assert_eq!(decoder.decode(&out[6..]).unwrap(), decision);
+    }
+
+    #[test]
+    fn a_decision_by_hand_is_byte_for_byte_what_its_schema_says(decision in decisions()) {
+        let schema = Topic::PurchaseDecisions.schema().unwrap();
+        let mut theirs = Vec::new();
+        let writer = GenericDatumWriter::builder(schema).human_readable(false).build().unwrap();
+        writer.write_ser(&mut theirs, &decision).unwrap();
+        let record = Encoder::new(OWN_ID).encode(&decision).unwrap();
+        prop_assert_eq!(&record[5..], theirs.as_slice());
+        let reader = GenericDatumReader::builder(schema).human_readable(false).build().unwrap();
+        let read: PurchaseDecision = reader.read_deser(&mut theirs.as_slice()).unwrap();
+        prop_assert_eq!(read, decision);
     }
 
     #[test]
