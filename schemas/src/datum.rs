@@ -4,15 +4,15 @@
 //! more than everything else that happens to a record. So a decision is written and read by hand; tests hold both ways
 //! together, byte for byte. The encoding: <https://avro.apache.org/docs/1.12.0/specification/#binary-encoding>.
 
-/// What a datum cannot be.
-pub(crate) type Malformed = Box<dyn std::error::Error + Send + Sync>;
+/// What is wrong with a datum.
+pub type Malformed = Box<dyn std::error::Error + Send + Sync>;
 
 /// How an event is written and read without its schema.
 pub struct ByHand<T> {
     /// Appends the datum.
     pub write: fn(&T, &mut Vec<u8>),
     /// Takes a datum from the front of the bytes.
-    pub read: fn(&mut &[u8]) -> Result<T, Box<dyn std::error::Error + Send + Sync>>,
+    pub read: fn(&mut &[u8]) -> Result<T, Malformed>,
 }
 
 impl<T> std::fmt::Debug for ByHand<T> {

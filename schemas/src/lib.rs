@@ -10,6 +10,6 @@ pub mod registry;
 pub mod topic;
 
 pub use codec::{DecodeError, Decoder, EncodeError, Encoder, Event};
-pub use datum::ByHand;
+pub use datum::{ByHand, Malformed};
 pub use registry::{Registry, RegistryError};
 pub use topic::{CleanupPolicy, Paper, Topic};

@@ -1,7 +1,7 @@
 //! The codec against anything that may lie in a log.
 #![allow(clippy::unwrap_used)] // as in unit tests
 
-use apache_avro::{reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
+use apache_avro::{Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
 use flashsale_core::{Micros, SaleId};
 use flashsale_schemas::{
     DecodeError, Decoder, Encoder, Event, Registry, Topic,
@@ -78,7 +78,7 @@ proptest! {
 
     #[test]
     fn a_decision_by_hand_is_byte_for_byte_what_its_schema_says(decision in decisions()) {
-        let schema = Topic::PurchaseDecisions.schema().unwrap();
+        let schema = &Schema::parse_str(Topic::PurchaseDecisions.schema_text().unwrap()).unwrap();
         let mut theirs = Vec::new();
         let writer = GenericDatumWriter::builder(schema).human_readable(false).build().unwrap();
         writer.write_ser(&mut theirs, &decision).unwrap();

@@ -38,10 +38,13 @@ struct Inner {
     ready: Checks,
 }
 
+/// Whether all is up, and each check's report.
+type Found = (bool, Map<String, Value>);
+
 /// Checks, and what they found last.
 struct Checks {
     checks: Vec<(&'static str, Check)>,
-    found: Mutex<Option<(Instant, bool, Map<String, Value>)>>,
+    found: Mutex<Option<(Instant, Found)>>,
 }
 
 impl Checks {
@@ -49,17 +52,17 @@ impl Checks {
         Self { checks, found: Mutex::new(None) }
     }
 
-    /// Whether all is up, and each check's report. Who asks while others do waits for their answer.
-    async fn run(&self) -> (bool, Map<String, Value>) {
-        let mut found = self.found.lock().await;
-        if let Some((at, up, report)) = found.as_ref()
+    /// Who asks while others do waits for their answer.
+    async fn run(&self) -> Found {
+        let mut last = self.found.lock().await;
+        if let Some((at, found)) = last.as_ref()
             && at.elapsed() < REMEMBERED
         {
-            return (*up, report.clone());
+            return found.clone();
         }
-        let (up, report) = run(&self.checks).await;
-        *found = Some((Instant::now(), up, report.clone()));
-        (up, report)
+        let found = run(&self.checks).await;
+        *last = Some((Instant::now(), found.clone()));
+        found
     }
 }
 
@@ -154,7 +157,7 @@ impl Health {
     }
 }
 
-async fn run(checks: &[(&'static str, Check)]) -> (bool, Map<String, Value>) {
+async fn run(checks: &[(&'static str, Check)]) -> Found {
     let results = join_all(checks.iter().map(|(name, check)| async move {
         let began = Instant::now();
         let result = match tokio::time::timeout(CHECK_MAX, check()).await {
