@@ -5,7 +5,7 @@ const LATE_PERCENT_MAX: u64 = 10;
 /// A rush of so many at once is let in even where they are decided late, for a while (NF-1): a machine may be slow
 /// without being overrun.
 const CROWD: usize = 1_000;
-/// Late windows for which such a rush is borne; as many again once nobody asks.
+/// Late windows for which such a rush is borne, unless a greater one was cut down to it; as many again once nobody asks.
 const PATIENCE: u32 = 20;
 /// Steps in which a limit that is at its least grows to its most.
 const STEPS: usize = 100;
@@ -50,7 +50,7 @@ impl Limit {
     /// limit before, and must not be in a window again.
     pub(crate) fn follow(&mut self, seen: Window) -> bool {
         if seen.late.saturating_mul(100) > seen.decided.saturating_mul(LATE_PERCENT_MAX) {
-            if seen.in_flight <= CROWD && self.patience > 0 {
+            if self.now == self.max && seen.in_flight <= CROWD && self.patience > 0 {
                 self.patience -= 1;
                 return false;
             }
@@ -130,6 +130,10 @@ mod tests {
         limit.follow(window(0, 0, 0));
         assert!(!limit.follow(window(50, 50, 1_000)), "the next rush again");
         assert!(limit.follow(window(50, 50, 1_001)), "and no more than that");
+        let mut limit = Limit::new(MIN, MAX);
+        for under_way in [MAX, 5_000, 2_500, 1_250, 625, 312] {
+            assert!(limit.follow(window(1_000, 1_000, under_way)), "a flood is cut down without a break");
+        }
     }
 
     #[test]

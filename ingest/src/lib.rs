@@ -11,6 +11,7 @@
 mod adaptive;
 mod admission;
 mod batcher;
+mod carry_on;
 mod challenge;
 mod config;
 mod hash;
@@ -28,6 +29,7 @@ mod trace;
 pub use config::{Config, Confirm};
 pub use metrics::describe as describe_metrics;
 pub use openapi::openapi;
-// For fuzzers.
+// For fuzzers, and for whoever counts what a request costs.
 pub use request::{BODY_BYTES_MAX, PurchaseRequest, parse as parse_request};
+pub use router::answer_to;
 pub use service::Service;

@@ -1,17 +1,25 @@
 //! One purchase, from a valid request to its answer.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use flashsale_core::{
     Attempt, EndReason, Micros, NotActive, Outcome, Receipt, RequestId, SaleState, SaleStatus, UserId,
 };
 use flashsale_ledger::DECIDED_TO_SENT_MAX;
-use flashsale_platform::{ApiError, trace::TraceContext};
-use tokio::{sync::oneshot, time::Instant};
+use flashsale_platform::{ApiError, trace::TraceContext, unique_id};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, Sleep, sleep_until},
+};
 
 use crate::{
     Confirm, Service,
     batcher::{Job, Verdict},
+    carry_on::CarryOn,
     idempotency::{Leader, Role},
     publish::{About, event, send_refusal},
     request::PurchaseRequest,
@@ -88,7 +96,7 @@ impl Service {
         Ok(answer)
     }
 
-    /// Asks in a task of its own: a client that hangs up must not take the answer of its retries along.
+    /// Asks to the end: a client that hangs up must not take the answer of its retries along.
     async fn lead(
         &self,
         leader: Leader,
@@ -98,7 +106,7 @@ impl Service {
         trace: Option<TraceContext>,
     ) -> Result<Answer, ApiError> {
         let (service, request, key, sale) = (self.clone(), request.clone(), key.clone(), sale.clone());
-        let asking = self.shared().tasks.spawn(async move {
+        let asking = CarryOn::new(&self.shared().tasks, async move {
             let response = request.challenge_response.as_deref();
             let answer = service.ask(&request.user, key, &sale, response, trace).await;
             if let Ok(answer) = &answer {
@@ -106,7 +114,7 @@ impl Service {
             }
             answer
         });
-        asking.await.unwrap_or_else(|_| Err(ApiError::internal()))
+        asking.await
     }
 
     async fn ask(
@@ -136,41 +144,42 @@ impl Service {
             crate::metrics::refused("batcher");
             ApiError::unavailable(1)
         })?;
+        // One clock for both waits: setting clocks is what the threads would wait for.
+        let (decide_by, confirm_by) = (began + shared.config.decide_timeout(), began + shared.config.confirm_timeout());
+        let mut clock = pin!(sleep_until(decide_by.min(confirm_by)));
         // One who is no longer waited for is not sold anything either, unless the script is running.
-        let deadline = began + shared.config.decide_timeout();
-        let verdict = tokio::time::timeout_at(deadline, verdict).await;
+        let verdict = within(verdict, clock.as_mut(), decide_by).await;
         permit.decided();
-        let Ok(Ok(Ok(verdict))) = verdict else {
+        let Some(Ok(Ok(verdict))) = verdict else {
             crate::metrics::refused("undecided");
             return Err(ApiError::unavailable(1));
         };
         self.remember_loser(user, sale, &verdict.outcome);
-        let answer = self.confirm(verdict, began).await?;
+        let answer = self.confirm(verdict, clock.as_mut(), confirm_by).await?;
         shared.metrics.purchase.record(began.elapsed());
         Ok(answer)
     }
 
     /// Waits for the log where a winner must.
-    async fn confirm(&self, verdict: Verdict, began: Instant) -> Result<Answer, ApiError> {
+    async fn confirm(&self, verdict: Verdict, clock: Pin<&mut Sleep>, deadline: Instant) -> Result<Answer, ApiError> {
         let repeated = matches!(verdict.outcome, Outcome::Repeated(_));
         let (Outcome::Accepted(receipt) | Outcome::Repeated(receipt)) = verdict.outcome else {
             return Ok(refusal(verdict.outcome));
         };
         let config = &self.shared().config;
-        if let (Confirm::Log, Some(delivery)) = (config.confirm, verdict.delivery) {
-            let deadline = began + config.confirm_timeout();
-            if !matches!(tokio::time::timeout_at(deadline, delivery.wait()).await, Ok(Ok(()))) {
-                // Also when the log refused at once: by then Redis has the unit on disk, so that what is said now
-                // survives its crash.
-                tokio::time::sleep_until(deadline).await;
-                // The process stood still for so long that Redis may have been recovered without this unit; the
-                // same key tells.
-                if deadline.elapsed() > DECIDED_TO_SENT_MAX {
-                    crate::metrics::refused("stood_still");
-                    return Err(ApiError::unavailable(1));
-                }
-                return Ok(Answer::Pending(receipt));
+        if let (Confirm::Log, Some(delivery)) = (config.confirm, verdict.delivery)
+            && !matches!(within(delivery.wait(), clock, deadline).await, Some(Ok(())))
+        {
+            // Also when the log refused at once: by then Redis has the unit on disk, so that what is said now
+            // survives its crash.
+            sleep_until(deadline).await;
+            // The process stood still for so long that Redis may have been recovered without this unit; the
+            // same key tells.
+            if deadline.elapsed() > DECIDED_TO_SENT_MAX {
+                crate::metrics::refused("stood_still");
+                return Err(ApiError::unavailable(1));
             }
+            return Ok(Answer::Pending(receipt));
         }
         Ok(Answer::Purchased { receipt, repeated })
     }
@@ -203,18 +212,39 @@ impl Service {
     }
 
     fn new_request_id(&self) -> RequestId {
-        let id = uuid::Uuid::now_v7().to_string();
+        let mut text = uuid::Uuid::encode_buffer();
+        let id = unique_id().hyphenated().encode_lower(&mut text);
         // A UUID is 36 visible ASCII characters.
-        RequestId::new(&id).unwrap_or_else(|_| unreachable!("a UUID is a request id"))
+        RequestId::new(id).unwrap_or_else(|_| unreachable!("a UUID is a request id"))
     }
 }
 
-fn refusal(outcome: Outcome) -> Answer {
+/// The answer to what has not to wait for the log: refusals, and units that the log has.
+pub(crate) fn refusal(outcome: Outcome) -> Answer {
     match outcome {
         Outcome::Accepted(receipt) | Outcome::Repeated(receipt) => Answer::Purchased { receipt, repeated: true },
         Outcome::AlreadyPurchased(receipt) => Answer::AlreadyPurchased(receipt),
         Outcome::SoldOut => Answer::SoldOut,
         Outcome::NotActive(reason) => Answer::NotActive(reason),
+    }
+}
+
+/// Awaits `work` until `deadline`, by a clock that may ring earlier or later.
+async fn within<T>(work: impl Future<Output = T>, mut clock: Pin<&mut Sleep>, deadline: Instant) -> Option<T> {
+    let mut work = pin!(work);
+    if clock.deadline() > deadline {
+        clock.as_mut().reset(deadline);
+    }
+    loop {
+        tokio::select! {
+            biased;
+            done = work.as_mut() => return Some(done),
+            () = clock.as_mut() => {}
+        }
+        if clock.deadline() >= deadline {
+            return None;
+        }
+        clock.as_mut().reset(deadline);
     }
 }
 

@@ -1,19 +1,27 @@
 //! HTTP: `POST /api/v1/purchases`, and what belongs to it.
 
+use std::sync::OnceLock;
+
 use axum::{
     Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    body::{Body, Bytes},
+    extract::{Request as HttpRequest, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use flashsale_core::{NotActive, Receipt};
+use flashsale_core::{NotActive, Outcome, Receipt};
 use flashsale_platform::{ApiError, success};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{Service, challenge, purchase::Answer, request, trace::Request};
+use crate::{
+    Service, challenge,
+    purchase::{Answer, refusal},
+    request,
+    trace::Request,
+};
 
 impl Service {
     /// The routes of the edge.
@@ -21,7 +29,6 @@ impl Service {
         Router::new()
             .route("/api/v1/purchases", post(purchase))
             .route("/api/v1/purchases/challenge", get(challenge::read))
-            .layer(DefaultBodyLimit::max(request::BODY_BYTES_MAX))
             .with_state(self.clone())
     }
 }
@@ -48,32 +55,45 @@ impl PurchaseBody {
     }
 }
 
-async fn purchase(State(service): State<Service>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
-    let mut trace = Request::begin(&service.shared().tracer, &headers);
-    let answered = answer(&service, &headers, body, &mut trace).await;
+async fn purchase(State(service): State<Service>, request: HttpRequest) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut trace = Request::begin(&service.shared().tracer, &parts.headers);
+    let answered = answer(&service, &parts.headers, body, &mut trace).await;
     let outcome = answered.as_ref().map_or("refused", Answer::outcome);
+    let response = respond(answered);
+    trace.answered(outcome, response.status());
+    response
+}
+
+fn respond(answered: Result<Answer, ApiError>) -> Response {
     let mut response = match answered {
         Ok(answer) => answer.into_response(),
         Err(error) => error.into_response(),
     };
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    trace.answered(outcome, response.status());
     response
 }
 
-async fn answer(
-    service: &Service,
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-    trace: &mut Request,
-) -> Result<Answer, ApiError> {
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
+/// What `POST /api/v1/purchases` answers to an attempt of which Redis and the log have `outcome`, before anything that
+/// stands around all routes.
+pub fn answer_to(outcome: Outcome) -> Response {
+    respond(Ok(refusal(outcome)))
+}
+
+/// A body that is short enough, whole.
+async fn read(body: Body) -> Result<Bytes, ApiError> {
+    match Limited::new(body, request::BODY_BYTES_MAX).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
             let message = "The body is larger than 4 KiB.";
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message))
         }
-        _ => ApiError::invalid("body", "could not be read"),
-    })?;
+        Err(_) => Err(ApiError::invalid("body", "could not be read")),
+    }
+}
+
+async fn answer(service: &Service, headers: &HeaderMap, body: Body, trace: &mut Request) -> Result<Answer, ApiError> {
+    let body = read(body).await?;
     let request = request::parse(&service.shared().shoppers, headers, &body)?;
     trace.about(&request.sku);
     service.purchase(request, trace.context()).await
@@ -92,17 +112,28 @@ impl IntoResponse for Answer {
                     .with("purchase", json!(PurchaseBody::of(&receipt)))
                     .into_response()
             }
-            Self::SoldOut => ApiError::rejected("SOLD_OUT", "Every unit is sold.").into_response(),
+            Self::SoldOut => {
+                static BODY: OnceLock<Bytes> = OnceLock::new();
+                rejection(&BODY, || ApiError::rejected("SOLD_OUT", "Every unit is sold."))
+            }
             Self::NotActive(reason) => {
-                let message = match reason {
-                    NotActive::NotStarted => "The sale has not started yet.",
-                    NotActive::TimeExpired => "The sale has ended.",
-                    NotActive::Paused => "The sale is paused. Please try again later.",
-                    NotActive::SaleReplaced => "This sale is no longer offered. Please reload.",
+                static BODIES: [OnceLock<Bytes>; 4] = [const { OnceLock::new() }; 4];
+                let (body, message) = match reason {
+                    NotActive::NotStarted => (&BODIES[0], "The sale has not started yet."),
+                    NotActive::TimeExpired => (&BODIES[1], "The sale has ended."),
+                    NotActive::Paused => (&BODIES[2], "The sale is paused. Please try again later."),
+                    NotActive::SaleReplaced => (&BODIES[3], "This sale is no longer offered. Please reload."),
                 };
-                let error = ApiError::rejected("SALE_NOT_ACTIVE", message);
-                error.with("reason", reason.as_str().into()).into_response()
+                rejection(body, || {
+                    ApiError::rejected("SALE_NOT_ACTIVE", message).with("reason", reason.as_str().into())
+                })
             }
         }
     }
+}
+
+/// A rejection that is the same for everybody: most answers of a stampede are, so its body is made once.
+fn rejection(body: &'static OnceLock<Bytes>, error: impl FnOnce() -> ApiError) -> Response {
+    let body = body.get_or_init(|| error().into_body().into()).clone();
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }

@@ -1,8 +1,10 @@
 //! `GET /api/v1/sales`: what every open page asks, over and over.
 
+use std::convert::Infallible;
+
 use axum::{
-    extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::{FromRequestParts, State},
+    http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use flashsale_core::{Listing, Micros, SaleConfig, SaleState, SaleStatus, Sku};
@@ -101,7 +103,7 @@ const CATALOGUE_SALES_MAX: usize = 100;
 pub(crate) async fn read(
     State(service): State<Service>,
     parameters: Parameters,
-    headers: HeaderMap,
+    offered: Offered,
 ) -> Result<Response, Error> {
     let mut faults = Faults::default();
     let sku = parameters.sku(&mut faults);
@@ -114,7 +116,7 @@ pub(crate) async fn read(
         None => service.view().current().ok_or_else(|| ApiError::not_found("There is no sale.")),
     }?;
     let tag = entity_tag(&status);
-    let mut response = if is_known(&headers, &tag) {
+    let mut response = if offered.has(&tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         success(StatusCode::OK, Listing::of(&status, now()))
@@ -170,9 +172,22 @@ fn entity_tag(status: &SaleStatus) -> String {
     format!("W/\"{}-{}-{}\"", status.config.sale_id, status.as_of_sequence, status.as_of_event)
 }
 
-/// Weak comparison with any tag of `If-None-Match`: RFC 9110, 13.1.2.
-fn is_known(headers: &HeaderMap, tag: &str) -> bool {
-    let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
-    let offered = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    offered.flat_map(|tags| tags.split(',')).map(str::trim).any(|one| one == "*" || opaque(one) == opaque(tag))
+/// What `If-None-Match` offers. Not a copy of all headers: this is what every open page asks.
+pub(crate) struct Offered(Vec<HeaderValue>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Offered {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect()))
+    }
+}
+
+impl Offered {
+    /// Weak comparison with any tag: RFC 9110, 13.1.2.
+    fn has(&self, tag: &str) -> bool {
+        let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
+        let offered = self.0.iter().filter_map(|value| value.to_str().ok());
+        offered.flat_map(|tags| tags.split(',')).map(str::trim).any(|one| one == "*" || opaque(one) == opaque(tag))
+    }
 }

@@ -36,7 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Routes as a process serves them.
 fn finish(routes: Router) -> Router {
-    server::finish(routes, &server::Config::default(), TrustedProxies::default())
+    let finished = server::finish(routes, &server::Config::default(), TrustedProxies::default());
+    Router::new().fallback_service(finished)
 }
 
 /// The service on servers that other tests use too, under names of its own.

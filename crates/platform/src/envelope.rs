@@ -7,12 +7,13 @@ use axum::{
     Json,
     extract::Request,
     http::{HeaderName, HeaderValue, StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
+
+use crate::unique_id;
 
 /// Name of the header that ties an answer to the caller's request and to our logs.
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -120,17 +121,26 @@ impl ApiError {
     }
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
+impl ApiError {
+    /// The body of its answer. Of an error that is the same for everybody it need be made only once.
+    pub fn into_body(self) -> Vec<u8> {
         let mut error = self.more;
         error.insert("code".into(), self.code.into());
         error.insert("message".into(), self.message.into());
-        let mut response = (self.status, Json(json!({ "success": false, "error": error }))).into_response();
+        json!({ "success": false, "error": error }).to_string().into_bytes()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, retry_after, wants_token) = (self.status, self.retry_after, self.wants_token);
+        let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        let mut response = (status, json, self.into_body()).into_response();
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
-        if self.wants_token {
+        if wants_token {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
@@ -146,16 +156,15 @@ fn is_sane(id: &HeaderValue) -> bool {
 
 /// A correlation id for a request that has none.
 pub(crate) fn new_correlation_id() -> HeaderValue {
-    let id = Uuid::now_v7().to_string();
-    HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
+    let mut text = Uuid::encode_buffer();
+    let id = unique_id().hyphenated().encode_lower(&mut text);
+    HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }
 
-/// Middleware: takes the client's correlation id when it is sane, else makes one; answers with it.
-pub async fn correlate(mut request: Request, next: Next) -> Response {
+/// Takes the client's correlation id when it is sane, else makes one; the answer is to say it too.
+pub(crate) fn correlate(request: &mut Request) -> HeaderValue {
     let sent = request.headers().get(CORRELATION_ID).filter(|id| is_sane(id)).cloned();
     let id = sent.unwrap_or_else(new_correlation_id);
     request.extensions_mut().insert(CorrelationId(id.clone()));
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(CORRELATION_ID, id);
-    response
+    id
 }

@@ -14,6 +14,7 @@ pub mod server;
 pub mod shutdown;
 pub mod telemetry;
 pub mod trace;
+mod unique;
 
 pub use client_ip::TrustedProxies;
 pub use detached::Detached;
@@ -23,3 +24,4 @@ pub use health::Health;
 pub use rate::RateLimit;
 pub use reloaded::{Reloaded, Unusable};
 pub use trace::Tracer;
+pub use unique::unique_id;

@@ -11,7 +11,6 @@ mod tests;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
     body::Body,
     extract::{ConnectInfo, Request},
     response::Response,
@@ -28,9 +27,11 @@ use hyper_util::{
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::Service;
 
-pub use self::{config::Config, finish::finish};
+pub use self::{
+    config::Config,
+    finish::{Finished, finish},
+};
 pub(crate) use places::Place;
 
 use self::{
@@ -105,7 +106,7 @@ fn is_of_the_client(error: &io::Error) -> bool {
 /// HTTP/1.1 by hyper alone: what axum brings for this looks for HTTP/2 first, and has no way to let a stream go.
 pub async fn serve(
     listener: TcpListener,
-    routes: Router,
+    routes: Finished,
     config: Config,
     shutdown: CancellationToken,
     grace: Duration,
@@ -113,9 +114,11 @@ pub async fn serve(
     metrics::begin();
     let (connections, places) = (GracefulShutdown::new(), Places::new(config.connections_max));
     let streams = TaskTracker::new();
-    let shared = Shared { routes, body_within: config.body_timeout(), streams, shutdown: shutdown.clone() };
+    let body_within = config.body_timeout();
+    let shared = Arc::new(Shared { routes, body_within, streams, shutdown: shutdown.clone() });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(IDLE_MAX).max_buf_size(RECEIVED_BYTES_MAX);
+    // The deadlines of a head are ours: hyper would set a clock for each request.
+    http.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(RECEIVED_BYTES_MAX);
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -161,9 +164,9 @@ pub async fn serve(
 }
 
 /// What all connections share.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Shared {
-    routes: Router,
+    routes: Finished,
     body_within: Duration,
     streams: TaskTracker,
     shutdown: CancellationToken,
@@ -179,9 +182,24 @@ struct Exchange {
 
 impl Exchange {
     /// The answer for hyper to send; none for a response that leaves with its connection.
-    async fn answer(self, mut shared: Shared, request: hyper::Request<Incoming>) -> Result<Response, Taken> {
+    ///
+    /// That the head is whole is noted before anything is awaited: hyper reads once more first.
+    fn answer(
+        self,
+        shared: Arc<Shared>,
+        request: hyper::Request<Incoming>,
+    ) -> impl Future<Output = Result<Response, Taken>> {
         let has_body = !request.body().is_end_stream();
         self.progress.asked(has_body);
+        self.answered(shared, request, has_body)
+    }
+
+    async fn answered(
+        self,
+        shared: Arc<Shared>,
+        request: hyper::Request<Incoming>,
+        has_body: bool,
+    ) -> Result<Response, Taken> {
         let mut request: Request = request.map(|body| {
             if has_body {
                 Body::new(BodyDeadline::new(body, self.progress.clone(), shared.body_within))
@@ -193,14 +211,15 @@ impl Exchange {
         if has_body {
             request.extensions_mut().insert(self.progress.clone());
         }
-        let Ok(response) = shared.routes.call(request).await;
+        let response = shared.routes.answer(request).await;
         self.progress.answered();
         if response.extensions().get::<Detached>().is_none() {
             return Ok(response);
         }
         let (stream, place) = self.connection.take().ok_or(Taken)?;
+        let shutdown = shared.shutdown.clone();
         shared.streams.spawn(async move {
-            if let Err(error) = detached::send(response, stream, &shared.shutdown).await {
+            if let Err(error) = detached::send(response, stream, &shutdown).await {
                 tracing::debug!(%error, "a stream broke");
             }
             drop(place);

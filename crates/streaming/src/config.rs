@@ -6,6 +6,9 @@ use rdkafka::{ClientConfig, config::RDKafkaLogLevel, error::KafkaError};
 
 use crate::{Error, Security, trouble::Trouble};
 
+/// How many bytes a broker gathers for a consumer, as long as it may wait.
+pub(crate) const FETCH_BYTES_MIN: &str = "65536";
+
 /// How to reach the log.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -109,7 +112,10 @@ impl ConsumerConfig {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
-            .set("fetch.wait.max.ms", "20")
+            // Under load many records an answer instead of few: a broker answers at once when there is so much, and
+            // else when the wait is over.
+            .set("fetch.min.bytes", FETCH_BYTES_MIN)
+            .set("fetch.wait.max.ms", "10")
             // After its queue was full librdkafka would wait a second before it fetches again.
             .set("fetch.queue.backoff.ms", "10")
             .set("queued.max.messages.kbytes", "16384");

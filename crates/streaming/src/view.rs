@@ -20,7 +20,7 @@ use rdkafka::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, Error, Partition, Position, Record, trouble::Trouble};
+use crate::{Config, Error, Partition, Position, Record, config::FETCH_BYTES_MIN, trouble::Trouble};
 
 /// What a view reads.
 #[derive(Debug, Clone)]
@@ -105,6 +105,7 @@ impl View {
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "earliest")
+            .set("fetch.min.bytes", FETCH_BYTES_MIN)
             .set("fetch.wait.max.ms", "20")
             .set("queued.max.messages.kbytes", "8192");
         let consumer = Client::from_config_and_context(&client, Context::of(config)).map_err(Error::Config)?;
@@ -167,7 +168,16 @@ fn read_on(
     while !stop.is_cancelled() {
         match consumer.poll(Duration::from_millis(50)) {
             None => {}
-            Some(Ok(message)) => apply(owned(&message, &mut names)),
+            Some(Ok(message)) => {
+                // Also by what was read: a busy partition seldom says that its end is reached.
+                let was_behind = !behind.is_empty();
+                let (of, next) = ((message.topic(), message.partition()), message.offset() + 1);
+                apply(owned(&message, &mut names));
+                behind.retain(|(topic, partition), end| (topic.as_str(), *partition) != of || next < *end);
+                if was_behind && behind.is_empty() {
+                    caught_up.send_replace(true);
+                }
+            }
             Some(Err(KafkaError::PartitionEOF(_))) => {
                 // The event does not name its topic, so every position is compared with its end.
                 behind.retain(|(topic, partition), end| position(consumer, topic, *partition) < *end);

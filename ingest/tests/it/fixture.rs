@@ -112,7 +112,8 @@ impl Shop {
         let service = Service::new(config, hot, ledger, catalogue, Tracer::off(), challenges, shoppers);
         let routes = service.routes();
         tokio::spawn(service.run(self.stop.clone()));
-        server::finish(routes, &server::Config::default(), TrustedProxies::default())
+        let finished = server::finish(routes, &server::Config::default(), TrustedProxies::default());
+        Router::new().fallback_service(finished)
     }
 
     /// A log whose topics do not exist: nothing is ever acknowledged.

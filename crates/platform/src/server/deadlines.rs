@@ -1,8 +1,11 @@
 //! How long a client may take to say what it wants: a deadline for the head of a request and one for its body.
 //!
 //! Neither has a clock on the common way. A head, or a body, that is there when it is looked for has come in time; only
-//! when it is there in part and the rest must be waited for does a clock begin to run. The wait for the first byte of a
-//! head is none of this: it is how long a connection may be idle, and hyper sees to it.
+//! when it is there in part and the rest must be waited for does a clock begin to run.
+//!
+//! The wait for the first byte of a head is how long a connection may be idle. Its clock is set once and, when it rings,
+//! to what is left since the last answer: set for each request, the clocks of all connections would be what the threads
+//! wait for.
 
 use std::{
     io,
@@ -19,10 +22,10 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
-use super::metrics::Refused;
+use super::{IDLE_MAX, metrics::Refused};
 
 type Clock = Option<Pin<Box<Sleep>>>;
 
@@ -91,11 +94,34 @@ pub(super) struct HeadDeadline<T> {
     progress: Arc<Progress>,
     within: Duration,
     clock: Clock,
+    idle_clock: Clock,
+    /// Since when nothing is under way.
+    idle_since: Option<Instant>,
 }
 
 impl<T> HeadDeadline<T> {
     pub(super) fn new(inner: T, progress: Arc<Progress>, within: Duration) -> Self {
-        Self { inner, progress, within, clock: None }
+        Self { inner, progress, within, clock: None, idle_clock: None, idle_since: None }
+    }
+
+    /// An answer that its client takes slowly is no idleness.
+    fn has_written(&mut self, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.idle_since = None;
+        }
+    }
+
+    /// Whether the connection has been idle for too long.
+    fn is_forgotten(&mut self, context: &mut Context<'_>) -> bool {
+        let since = *self.idle_since.get_or_insert_with(Instant::now);
+        let clock = self.idle_clock.get_or_insert_with(|| Box::pin(sleep(IDLE_MAX)));
+        while clock.as_mut().poll(context).is_ready() {
+            if since.elapsed() >= IDLE_MAX {
+                return true;
+            }
+            clock.as_mut().reset(since + IDLE_MAX);
+        }
+        false
     }
 }
 
@@ -108,14 +134,21 @@ impl<T: AsyncRead + Unpin> AsyncRead for HeadDeadline<T> {
         let this = &mut *self;
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut this.inner).poll_read(context, buffer) {
-            if buffer.filled().len() > before && this.progress.read() {
-                // It may be that of the head before.
-                this.clock = None;
+            if buffer.filled().len() > before {
+                this.idle_since = None;
+                if this.progress.read() {
+                    // It may be that of the head before.
+                    this.clock = None;
+                }
             }
             return Poll::Ready(read);
         }
-        if this.progress.step() != HEAD {
-            return Poll::Pending;
+        match this.progress.step() {
+            HEAD => {}
+            REQUEST => return Poll::Pending,
+            // As if the client had gone.
+            _ if this.is_forgotten(context) => return Poll::Ready(Ok(())),
+            _ => return Poll::Pending,
         }
         let clock = this.clock.get_or_insert_with(|| Box::pin(sleep(this.within)));
         ready!(clock.as_mut().poll(context));
@@ -126,7 +159,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for HeadDeadline<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for HeadDeadline<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
+        let written = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.has_written(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -134,7 +169,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HeadDeadline<T> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+        self.has_written(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -142,7 +179,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HeadDeadline<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        ready!(Pin::new(&mut self.inner).poll_flush(context))?;
+        // After an answer hyper does not look for the next head before something comes, so the wait for it begins here.
+        if matches!(self.progress.step(), IDLE | REST) && self.is_forgotten(context) {
+            context.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -203,6 +245,11 @@ impl Body for BodyDeadline {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::FutureExt;
+    use hyper::{server::conn::http1, service::service_fn};
+    use hyper_util::rt::{TokioIo, TokioTimer};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
@@ -244,6 +291,75 @@ mod tests {
         assert!((WITHIN..2 * WITHIN).contains(&began.elapsed()), "after {:?}", began.elapsed());
         drop(io);
         dripping.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nf_10_a_connection_that_nobody_uses_ends_counted_from_its_last_answer() {
+        let (mut client, server) = duplex(64);
+        let progress = Arc::new(Progress::default());
+        let mut io = HeadDeadline::new(server, progress.clone(), WITHIN);
+        for _ in 0..3 {
+            let idle = tokio::time::timeout(IDLE_MAX - WITHIN, io.read(&mut [0; 64])).await;
+            assert!(idle.is_err(), "{idle:?}");
+            client.write_all(b"head").await.unwrap();
+            assert_eq!(read(&mut io).await.unwrap(), 4);
+            progress.asked(false);
+            progress.answered();
+        }
+        let answered = Instant::now();
+        assert_eq!(io.read(&mut [0; 64]).await.unwrap(), 0, "the end");
+        let idle = answered.elapsed();
+        assert!((IDLE_MAX..IDLE_MAX + WITHIN).contains(&idle), "after {idle:?}");
+    }
+
+    /// As hyper drives it: an answer of `bytes` to one request that was there at once.
+    fn serve(answer_after: Duration, bytes: usize) -> tokio::io::DuplexStream {
+        let (mut client, server) = duplex(1_024);
+        let progress = Arc::new(Progress::default());
+        let io = HeadDeadline::new(server, progress.clone(), WITHIN);
+        let service = service_fn(move |_: hyper::Request<Incoming>| {
+            let progress = progress.clone();
+            progress.asked(false);
+            async move {
+                sleep(answer_after).await;
+                progress.answered();
+                Ok::<_, Infallible>(hyper::Response::new(axum::body::Body::from(vec![b'x'; bytes])))
+            }
+        });
+        // There before hyper looks for it.
+        let sent = client.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").now_or_never();
+        sent.expect("room").unwrap();
+        tokio::spawn(async move {
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(None);
+            http.serve_connection(TokioIo::new(io), service).await
+        });
+        client
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nf_10_through_hyper_a_connection_ends_when_nothing_follows_its_answer() {
+        let mut client = serve(2 * WITHIN, 1);
+        let began = Instant::now();
+        let mut all = Vec::new();
+        tokio::time::timeout(10 * IDLE_MAX, client.read_to_end(&mut all)).await.expect("an end").unwrap();
+        assert!(all.ends_with(b"x"));
+        let idle = began.elapsed();
+        assert!((IDLE_MAX..IDLE_MAX + 4 * WITHIN).contains(&idle), "after {idle:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_taken_slowly_is_not_cut_off() {
+        const BYTES: usize = 200_000;
+        let mut client = serve(Duration::ZERO, BYTES);
+        let (mut taken, mut piece) = (0, [0; 1_000]);
+        while taken < BYTES {
+            sleep(Duration::from_secs(1)).await;
+            match client.read(&mut piece).await.unwrap() {
+                0 => panic!("cut off after {taken} bytes"),
+                more => taken += more,
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

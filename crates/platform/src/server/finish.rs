@@ -1,15 +1,25 @@
 //! What stands around all routes.
 
-use std::{any::Any, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    convert::Infallible,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Router,
-    extract::{ConnectInfo, Request, State},
+    extract::{ConnectInfo, Request},
     http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
-    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
+use futures_util::FutureExt;
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_http::cors::CorsLayer;
 
 use super::{
     config::{Config, origins},
@@ -27,6 +37,8 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// What no page of ours asks for.
 const NO_PERMISSIONS: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
+/// Lines that are added to an answer.
+const HEADERS: usize = 9;
 /// For an answer that is no page: shown as one, it loads nothing and stands in no frame.
 const NO_CONTENT: &str = "default-src 'none'; frame-ancestors 'none'";
 /// How long a browser may keep the answer to the question that it asks before a request of another origin.
@@ -34,8 +46,7 @@ const PREFLIGHT_MAX: Duration = Duration::from_secs(600);
 
 /// Puts around all routes what every answer has: the envelope also for unknown routes, wrong methods
 /// and panics, the correlation id, and headers that keep browsers careful. Counts requests by address, if it is to.
-pub fn finish(routes: Router, config: &Config, proxies: TrustedProxies) -> Router {
-    let guard = Arc::new(Guard { addresses: limit(config), proxies });
+pub fn finish(routes: Router, config: &Config, proxies: TrustedProxies) -> Finished {
     let routes = routes
         .fallback(|method: Method, uri: Uri| async move {
             ApiError::not_found(format!("There is no {method} {}.", uri.path()))
@@ -43,20 +54,90 @@ pub fn finish(routes: Router, config: &Config, proxies: TrustedProxies) -> Route
         .method_not_allowed_fallback(|method: Method| async move {
             let message = format!("{method} is not allowed here.");
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
-        })
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(guard.clone(), watch));
-    let routes = match cors(config) {
-        // Answers a preflight itself, which is counted out here for that reason.
-        Some(cors) => routes.layer(cors).layer(from_fn_with_state(guard, count_preflight)),
-        None => routes,
-    };
-    routes.layer(from_fn(dress))
+        });
+    let guard = Guard { addresses: limit(config), proxies };
+    Finished { routes, around: Arc::new(Around { guard, cors: cors(config) }) }
 }
 
-// By value: that is what the layer hands over.
-#[allow(clippy::needless_pass_by_value)]
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
+/// All routes, with what stands around them. A clone shares everything.
+///
+/// What stands around them is plain code and no layers of the router: each of those would copy the route and put the
+/// request on the heap, for every request.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    routes: Router,
+    around: Arc<Around>,
+}
+
+#[derive(Debug)]
+struct Around {
+    guard: Guard,
+    cors: Option<CorsLayer>,
+}
+
+impl Finished {
+    /// Answers one request.
+    pub async fn answer(&self, mut request: Request) -> Response {
+        let id = correlate(&mut request);
+        let mut response = match &self.around.cors {
+            None => self.watched(request).await,
+            Some(cors) => Box::pin(self.across_origins(cors.clone(), request)).await,
+        };
+        harden(&mut response);
+        response.headers_mut().insert(CORRELATION_ID, id);
+        response
+    }
+
+    /// Refuses who asks too often; says so when the body did not come in time, whatever the route made of that.
+    async fn watched(&self, request: Request) -> Response {
+        if let Some(refusal) = self.around.guard.refuse(&request) {
+            return refusal.into_response();
+        }
+        let progress = request.extensions().get::<Arc<Progress>>().cloned();
+        let answering = AssertUnwindSafe(self.routes.clone().call(request)).catch_unwind();
+        let response = match answering.await {
+            Ok(Ok(response)) => response,
+            Err(panic) => panicked(panic.as_ref()),
+        };
+        if !progress.is_some_and(|progress| progress.body_is_late()) {
+            return response;
+        }
+        let mut response = ApiError::request_timeout().into_response();
+        // The rest of the body would be taken for the next request.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
+    /// The same where pages of other origins may read answers. Every OPTIONS is answered here and not by a route, and
+    /// counts all the same.
+    async fn across_origins(&self, cors: CorsLayer, request: Request) -> Response {
+        let is_options = request.method() == Method::OPTIONS;
+        if let Some(refusal) = is_options.then(|| self.around.guard.refuse(&request)).flatten() {
+            return refusal.into_response();
+        }
+        let routes = service_fn(|request| async { Ok::<_, Infallible>(self.watched(request).await) });
+        let Ok(response) = cors.layer(routes).oneshot(request).await;
+        response
+    }
+}
+
+/// For whoever drives it without a connection.
+impl Service<Request> for Finished {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { Ok(this.answer(request).await) })
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Response {
     let message = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(message, "a handler panicked");
     ApiError::internal().into_response()
@@ -108,40 +189,11 @@ impl Guard {
     }
 }
 
-/// Middleware: refuses who asks too often; says so when the body did not come in time, whatever the route made of that.
-async fn watch(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    if let Some(refusal) = guard.refuse(&request) {
-        return refusal.into_response();
-    }
-    let progress = request.extensions().get::<Arc<Progress>>().cloned();
-    let response = next.run(request).await;
-    if !progress.is_some_and(|progress| progress.body_is_late()) {
-        return response;
-    }
-    let mut response = ApiError::request_timeout().into_response();
-    // The rest of the body would be taken for the next request.
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
-/// Middleware: counts the question that a browser asks before a request of another origin.
-async fn count_preflight(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    let is_preflight =
-        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    match is_preflight.then(|| guard.refuse(&request)).flatten() {
-        Some(refusal) => refusal.into_response(),
-        None => next.run(request).await,
-    }
-}
-
-/// Middleware: what every answer has.
-async fn dress(request: Request, next: Next) -> Response {
-    harden(correlate(request, next).await)
-}
-
 /// Adds the headers that keep browsers careful. HTTPS is not ours to demand: it ends in front of us.
-pub(super) fn harden(mut response: Response) -> Response {
+pub(super) fn harden(response: &mut Response) {
     let headers = response.headers_mut();
+    // These, and the few that a route sets: one table for all of them from the start.
+    headers.reserve(HEADERS);
     let shared = headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);
     let resource_policy = if shared { "cross-origin" } else { "same-origin" };
     for (name, value) in [
@@ -159,7 +211,6 @@ pub(super) fn harden(mut response: Response) -> Response {
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    response
 }
 
 #[cfg(test)]
@@ -170,7 +221,6 @@ mod tests {
         routing::get,
     };
     use serde_json::Value;
-    use tower::ServiceExt;
 
     use super::*;
 
@@ -183,8 +233,8 @@ mod tests {
             .route("/panic", get(|| async { panic!("secret") as &'static str }))
     }
 
-    async fn send(routes: &Router, request: Request<Body>) -> (u16, HeaderMap, Value) {
-        let (parts, body) = routes.clone().oneshot(request).await.unwrap().into_parts();
+    async fn send(routes: &Finished, request: Request<Body>) -> (u16, HeaderMap, Value) {
+        let (parts, body) = routes.answer(request).await.into_parts();
         let body = to_bytes(body, 10_000).await.unwrap();
         (parts.status.as_u16(), parts.headers, serde_json::from_slice(&body).unwrap_or_default())
     }

@@ -75,7 +75,9 @@ impl Places {
 /// over unread bytes is reset, and the answer may be lost with it.
 async fn tell(mut stream: TcpStream) -> io::Result<()> {
     let error = ApiError::unavailable(rand::random_range(1..=RETRY_AFTER_MAX));
-    let (mut parts, body) = harden(error.into_response()).into_parts();
+    let mut response = error.into_response();
+    harden(&mut response);
+    let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(io::Error::other)?;
     parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
     parts.headers.insert(CORRELATION_ID, new_correlation_id());

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use axum::{
+    Router,
     http::StatusCode,
     response::IntoResponse,
     routing::{get, post},
