@@ -63,7 +63,7 @@ pub(crate) const DRILLS: &[Drill] = &[
         name: "written-but-not-acknowledged",
         broken: "the brokers' answers vanish for 9 s under load: records are written and still time out",
         checked: "the relay publishes them again, and the log has units twice that Postgres has once",
-        quick: true,
+        quick: false,
         play: |arena, seed| Box::pin(not_acknowledged(arena, seed)),
     },
 ];

@@ -56,7 +56,7 @@ pub(crate) const DRILLS: &[Drill] = &[
         name: "redis-flushed-while-it-runs",
         broken: "FLUSHALL on a running Redis under load: the process stays, its data is gone",
         checked: "closed until rebuilt from the log; selling again within 15 s",
-        quick: true,
+        quick: false,
         play: |arena, seed| Box::pin(flushed_while_it_runs(arena, seed)),
     },
     Drill {

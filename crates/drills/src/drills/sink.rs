@@ -89,7 +89,7 @@ pub(crate) const DRILLS: &[Drill] = &[
         name: "postgres-slow-cut-deadlocked",
         broken: "Postgres 300 ms away, connections reset five times, its table locked for 3 s, then a deadlock",
         checked: "batches are tried again whole",
-        quick: true,
+        quick: false,
         play: |arena, seed| Box::pin(slow_cut_and_deadlocked(arena, seed)),
     },
     Drill {
