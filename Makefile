@@ -7,10 +7,10 @@ SHELL := /bin/bash
 CACHE := $(or $(FLASHSALE_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flashsale)
 export PATH := $(CACHE)/node/bin:$(PATH):$(CACHE)/bin:$(HOME)/.cargo/bin
 
-.PHONY: help setup setup-tests up down reset build page test contract rules e2e screenshots lint fmt check drills bench fuzz deny
+.PHONY: help setup setup-tests up down reset build page test contract rules e2e screenshots lint fmt check drills load bench instructions k6 fuzz deny
 
 help: ## List these targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: ## Install what is missing on this machine (Debian, Ubuntu)
 	@deploy/local/setup.sh
@@ -18,8 +18,11 @@ setup: ## Install what is missing on this machine (Debian, Ubuntu)
 setup-tests:
 	@deploy/local/setup.sh --tests
 
+# Always both: of one alone the libraries under both would be built anew, with fewer of their features.
+RELEASE := --package flashsale --package flashsale-loadtest
+
 up: setup page ## Set up, build and run everything on http://127.0.0.1:8080
-	@cargo build --release --package flashsale
+	@cargo build --release $(RELEASE)
 	@exec target/release/flashsale up
 
 down: ## Stop what `make up` started, also from another terminal
@@ -28,8 +31,8 @@ down: ## Stop what `make up` started, also from another terminal
 reset: ## Delete all data of the local stack (asks nothing: it says what would go; YES=1 does it)
 	@target/release/flashsale reset $(if $(YES),--yes)
 
-build: setup page ## Build the release binary: target/release/flashsale
-	cargo build --release --package flashsale
+build: setup page ## Build the release binaries: target/release/flashsale, target/release/flashsale-load
+	cargo build --release $(RELEASE)
 
 page: frontend/dist/index.html ## Build the shop page, which goes into the binary
 
@@ -85,15 +88,39 @@ check: ## Quick: does it compile?
 	cargo check --workspace --all-targets
 
 drills: setup page ## Break everything that may break, one fault at a time; results go to docs/reliability.md
-	cargo build --release --package flashsale
+	cargo build --release $(RELEASE)
 	target/release/flashsale drill run --all $(if $(TIMES),--times $(TIMES)) --write docs/reliability.md
 
-bench: setup page ## Measure the decision, the pipeline, the proof, the live page and a flood
-	cargo bench --package flashsale-lua --bench decide
-	cargo bench --package flashsale --bench pipeline
-	cargo bench --package flashsale --bench proof
-	cargo bench --package flashsale --bench live
-	cargo bench --package flashsale --bench flood
+# What is shipped is measured, not the binary that comes with the benchmarks: that one has features which only tests want.
+bench: export BENCH_BINARY = $(CURDIR)/target/shipped/flashsale
+bench: setup page ## Measure everything beside its limit, with BENCH_SECONDS a round; figures go to docs/benchmarks.md
+	cargo build --release $(RELEASE)
+	@mkdir -p target/shipped && cp target/release/flashsale target/shipped/
+	cargo bench --workspace --bench decide
+	cargo bench --workspace --bench http
+	cargo bench --workspace --bench proof
+	cargo bench --workspace --bench live
+	cargo bench --workspace --bench flood
+	cargo bench --workspace --bench scale
+	cargo xtask benchmarks --write docs/benchmarks.md
+
+SCENARIO ?= stampede
+
+load: setup page ## Load a running installation and prove what came of it: SCENARIO=stampede (duplicates, status, mixed, soldout, soak) OPTIONS='--buyers 20000'
+	@cargo build --release $(RELEASE)
+	@exec target/release/flashsale-load $(SCENARIO) $(OPTIONS)
+
+instructions: ## Count what an item of the hot path costs, beside its baseline: PART=parse for one, WRITE=1 renews it
+	@cargo xtask instructions $(if $(PART),--part $(PART)) $(if $(WRITE),--write)
+
+K6_VERSION := v1.8.1
+
+# The k6 that is there, or one that Go builds into the cache. Settings reach it by the environment: loadtest/k6/README.md
+k6: ## The same by k6: SCENARIO=stampede URL=http://...
+	@test -f loadtest/k6/$(SCENARIO).js || { echo "name a SCENARIO: one of loadtest/k6" >&2; exit 64; }
+	@command -v k6 >/dev/null || command -v go >/dev/null || { echo "k6 is missing, and Go, which could build it" >&2; exit 69; }
+	@command -v k6 >/dev/null || GOBIN=$(CACHE)/bin go install go.k6.io/k6@$(K6_VERSION)
+	k6 run --no-usage-report loadtest/k6/$(SCENARIO).js
 
 SANITIZER ?= none
 SECONDS ?= 60

@@ -8,148 +8,114 @@
 
 mod installation;
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    process::{Child, Command, ExitCode},
-    time::{Duration, Instant},
-};
+use std::{path::Path, process::ExitCode, time::Duration};
 
-use axum::http::Request;
-use flashsale_drills::flood::{Flood, Tally};
-use flashsale_localstack::Kind;
-use installation::{client, create_sale, percentile, send, start};
+use flashsale_loadtest::{
+    arrivals::Arrivals,
+    recorder::{Outcome, Recording, Route},
+};
+use flashsale_testkit::figures::{Figure, Figures};
+use installation::{
+    SYNCED, client, create_sale,
+    edge::Edge,
+    from_environment,
+    load::{Load, milliseconds},
+    processes::memory_kib,
+    proven, start, until_selling,
+};
 
 /// More than anybody buys here.
 const STOCK: u64 = 50_000_000;
 const OVERLOAD: f64 = 5.0;
 const CALM_CONNECTIONS: usize = 256;
 const CALM_LASTS: Duration = Duration::from_secs(10);
-/// How long the rows may take to be there afterwards.
-const PATIENCE: Duration = Duration::from_secs(600);
 
-/// The ingest that is flooded, beside the installation that does the rest; killed when dropped.
-struct Edge {
-    child: Child,
-    server: SocketAddr,
+/// Floods the ingest beside the installation, which does the rest.
+fn flood(edge: &Edge, users: &str, connections: usize, arrivals: Arrivals, lasts: Duration) -> Recording {
+    let load = Load { threads: 2, keep_attempts: true, ..Load::purchases(edge.server, "BENCH", connections) };
+    tokio::task::block_in_place(|| load.run(users, arrivals, lasts))
 }
 
-impl Drop for Edge {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+/// How many answers were of a kind.
+fn count(recording: &Recording, is_meant: impl Fn(Outcome) -> bool) -> u64 {
+    let counts = recording.tally(Route::Purchase).into_iter().flat_map(|tally| &tally.counts);
+    counts.filter(|(outcome, _)| is_meant(**outcome)).map(|(_, count)| count).sum()
+}
+
+/// What should not have been; nothing under a flood that was stood well.
+fn wrong(recording: &Recording) -> Vec<String> {
+    let counts = recording.tally(Route::Purchase).into_iter().flat_map(|tally| &tally.counts);
+    let unknown = counts.filter(|(outcome, _)| !outcome.is_decided() && !outcome.is_refused());
+    let mut wrong: Vec<String> =
+        unknown.map(|(outcome, count)| format!("{count} attempts: {}", outcome.name())).collect();
+    if !wrong.is_empty() {
+        wrong.push(format!("{:?}", recording.failures));
     }
+    let impolite = recording.attempts.iter().filter(|attempt| !attempt.polite).count();
+    if impolite > 0 {
+        wrong.push(format!("{impolite} refusals that do not say when to come back"));
+    }
+    wrong
 }
 
-impl Edge {
-    fn start(folder: &Path) -> Self {
-        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flashsale"));
-        command.arg("ingest").env("FLASHSALE_HTTP_ADDRESS", server.to_string()).env("RUST_LOG", "warn");
-        for (kind, url) in flashsale_localstack::running(folder).unwrap() {
-            let name = match kind {
-                Kind::Kafka => "FLASHSALE_BROKERS",
-                Kind::Redis => "FLASHSALE_REDIS_URL",
-                Kind::Postgres => "FLASHSALE_DATABASE_URL",
-            };
-            command.env(name, url);
+/// Adds what came of it; returns how many were decided a second.
+fn show(figures: &mut Figures, id: &str, name: &str, recording: &Recording, calm: Option<f64>) -> f64 {
+    let a_second = |count: u64| count as f64 / recording.took.as_secs_f64();
+    let decided = a_second(count(recording, Outcome::is_decided));
+    let figure = Figure::new(format!("{id}-decided"), format!("decided, {name}"), "/s", [decided]);
+    figures.add(match calm {
+        Some(calm) => figure.beside("the same, as fast as answers come", calm),
+        None => figure,
+    });
+    let Some(tally) = recording.tally(Route::Purchase) else { return decided };
+    let refused = a_second(count(recording, Outcome::is_refused));
+    let sent = [a_second(tally.total()), refused];
+    figures.add(Figure::new(format!("{id}-sent"), format!("sent / refused, {name}"), "/s", sent));
+    for (part, what, times) in [
+        ("sent", "decided, from sending", &tally.since_sent),
+        ("due", "decided, from when it was due", &tally.since_due),
+        ("refused", "refused, from when it was due", &tally.refused),
+    ] {
+        if !times.is_empty() {
+            let times = milliseconds([0.5, 0.99, 0.999], |quantile| times.value_at_quantile(quantile));
+            let name = format!("{what}, {name}, p50 / p99 / p99.9");
+            figures.add(Figure::new(format!("{id}-{part}-ms"), name, "ms", times));
         }
-        Self { child: command.spawn().unwrap(), server }
     }
-
-    /// A line of what the kernel knows of its memory, in KiB.
-    fn memory_kib(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.trim_start_matches(':').trim().trim_end_matches("kB").trim().parse().unwrap()
-    }
-
-    fn flood(&self, users: &str, connections: usize, rate: Option<f64>, lasts: Duration) -> Tally {
-        let flood = Flood {
-            server: self.server,
-            sku: "BENCH".into(),
-            users: users.into(),
-            connections,
-            rate,
-            lasts,
-            attempts_per_connection: 100,
-            threads: 2,
-        };
-        tokio::task::block_in_place(|| flood.run().unwrap())
-    }
-}
-
-fn from_environment(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
-}
-
-/// Whether `verify` proves the sale, as soon as the rows are there.
-fn proven(folder: &Path) -> bool {
-    let began = Instant::now();
-    loop {
-        let mut verify = Command::new(env!("CARGO_BIN_EXE_flashsale"));
-        let output = verify.args(["verify", "--sku", "BENCH"]).env("FLASHSALE_DATA_DIR", folder).output().unwrap();
-        if output.status.success() {
-            return true;
-        }
-        if began.elapsed() > PATIENCE {
-            println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            return false;
-        }
-        std::thread::sleep(Duration::from_secs(2));
-    }
-}
-
-fn show(name: &str, tally: &Tally, lasts: Duration) {
-    let seconds = lasts.as_secs_f64();
-    println!("{name}: {} attempts in {seconds:.0} s, {:.0}/s", tally.sent(), tally.sent() as f64 / seconds);
-    for (status, count) in &tally.statuses {
-        println!("  {status}   {count}   {:.0}/s", *count as f64 / seconds);
-    }
-    let times = [
-        ("decided, from sending", &tally.decided_us),
-        ("decided, from the intended send time", &tally.decided_since_due_us),
-        ("refused, from sending", &tally.refused_us),
-    ];
-    for (what, times) in times.into_iter().filter(|(_, times)| !times.is_empty()) {
-        let of = |per_mille| percentile(times, per_mille);
-        println!("  {what:<37} p50 / p99 / p99.9   {:.1} / {:.1} / {:.1} ms", of(500), of(990), of(999));
-    }
+    decided
 }
 
 async fn bench(folder: &Path) -> ExitCode {
     let lasts = Duration::from_secs(from_environment("FLOOD_SECONDS", 60));
     let connections = usize::try_from(from_environment("FLOOD_CONNECTIONS", 6_000)).unwrap();
+    let settings = format!(
+        "`flashsale up` and one more `ingest`, load and servers on one machine; {SYNCED}. Calm: {CALM_CONNECTIONS} \
+         connections, each with the next attempt as soon as it has its answer. Flood: {OVERLOAD} times as many attempts \
+         a second, {connections} connections, {} s",
+        lasts.as_secs()
+    );
+    let mut figures = Figures::new("flood", env!("CARGO_TARGET_TMPDIR"), &settings);
     let up = start(folder);
     let (http, edge) = (client(), Edge::start(folder));
-    create_sale(&http, &up.url, &up.database, STOCK).await;
-    let url = format!("http://{}", edge.server);
-    while std::net::TcpStream::connect(edge.server).is_err() {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let probe = || {
-        let request = Request::post(format!("{url}/api/v1/purchases"));
-        let request = request.header("x-user-id", "probe").header("content-type", "application/json");
-        request.body(r#"{"sku":"BENCH"}"#.into()).unwrap()
-    };
-    while send(&http, probe()).await.0 != 200 {
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
-    }
+    create_sale(&http, &up.url, &up.database, "BENCH", STOCK).await;
+    until_selling(&http, &format!("http://{}", edge.server), "BENCH").await;
 
-    let calm = edge.flood("calm", CALM_CONNECTIONS, None, CALM_LASTS);
-    let capacity = calm.decided() as f64 / CALM_LASTS.as_secs_f64();
-    show(&format!("as fast as answers come, {CALM_CONNECTIONS} connections"), &calm, CALM_LASTS);
-    let before = edge.memory_kib("VmRSS");
-    let rate = OVERLOAD * capacity;
-    let flood = edge.flood("flood", connections, Some(rate), lasts);
-    let (highest, after) = (edge.memory_kib("VmHWM"), edge.memory_kib("VmRSS"));
-    show(&format!("wanted {rate:.0}/s, {connections} connections"), &flood, lasts);
-    println!("  memory of the ingest before / highest / after   {before} / {highest} / {after} KiB");
-    let wrong = [calm.wrong(), flood.wrong()].concat();
+    let memory = |name: &str| memory_kib(edge.pid(), name) as f64 / 1_024.0;
+    let calm = flood(&edge, "calm", CALM_CONNECTIONS, Arrivals::Closed, CALM_LASTS);
+    let capacity = show(&mut figures, "flood-calm", "calm", &calm, None);
+    let before = memory("VmRSS");
+    let flood = flood(&edge, "flood", connections, Arrivals::Constant { rate: OVERLOAD * capacity }, lasts);
+    let memory = [before, memory("VmHWM"), memory("VmRSS")];
+    show(&mut figures, "flood", "under five times as much", &flood, Some(capacity));
+    figures.add(Figure::new("flood-memory", "memory of the ingest before / highest / after", "MiB", memory));
+    if flood.unsent > 0 {
+        println!("  never sent, because no connection was free: {}", flood.unsent);
+    }
+    let wrong = [wrong(&calm), wrong(&flood)].concat();
     wrong.iter().for_each(|what| println!("  wrong: {what}"));
-    let proven = proven(folder);
-    println!("  verify: {}", if proven { "everything holds" } else { "it does not hold" });
-    if proven && wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let is_proven = proven(folder, "BENCH");
+    figures.write().unwrap();
+    if is_proven && wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn main() -> ExitCode {

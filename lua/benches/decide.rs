@@ -3,8 +3,6 @@
 //! Both on a Redis of their own with AOF everysec, in turns, so that a noisy machine is noisy for both.
 //! Figures are attempts a second; the goal is the ratio, not the absolute.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints its figures")]
-
 use std::{
     process::Command,
     sync::Arc,
@@ -13,12 +11,17 @@ use std::{
 
 use flashsale_core::{Attempt, Challenge, Micros, Outcome, RequestId, SaleConfig, SaleId, Sku, UserId};
 use flashsale_lua::{ATTEMPTS_MAX, Config, HotState};
+use flashsale_testkit::figures::{Figure, Figures, median};
 
 /// Attempts of one measurement.
 const ATTEMPTS: usize = 400_000;
 /// Calls under way at once, each on a connection of its own.
 const CONNECTIONS: usize = 8;
 const ROUNDS: usize = 5;
+const LIMIT: &str = "`redis-benchmark` SET -P 64 -c 16";
+/// As many times the limit.
+const ACCEPTED_MIN: f64 = 0.45;
+const SOLD_OUT_MIN: f64 = 1.8;
 
 async fn connect(url: &str) -> HotState {
     let mut config = Config::new(url);
@@ -117,11 +120,6 @@ fn redis_benchmark(url: &str) -> f64 {
     line.split(',').nth(1).and_then(|figure| figure.trim_matches('"').parse().ok()).expect("a figure")
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
 fn main() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
@@ -148,20 +146,19 @@ fn main() {
                 hot.delete(&sale.sku, &sale.sale_id).await.expect("delete");
             }
         }
+        let settings = format!(
+            "batches of {ATTEMPTS_MAX} over {CONNECTIONS} connections; receipts, outbox and settling; AOF everysec; \
+             median of {ROUNDS} rounds of {ATTEMPTS} attempts, in turns with the limit"
+        );
+        let mut figures = Figures::new("decide", env!("CARGO_TARGET_TMPDIR"), &settings);
         let set = median(sets);
-        let (accepted, sold_out) = (median(accepted), median(sold_out));
-        println!(
-            "decide.lua, batches of {ATTEMPTS_MAX}, receipts, outbox, settling, AOF everysec; median of {ROUNDS} rounds"
-        );
-        println!("  redis-benchmark SET -P 64 -c 16   {set:>10.0} /s");
-        let [busy_selling, busy_refusing] = busy.map(|shares| 100.0 * median(shares));
-        println!(
-            "  accepted attempts                 {accepted:>10.0} /s   ratio {:.2}   server busy {busy_selling:.0} %",
-            accepted / set
-        );
-        println!(
-            "  sold-out attempts                 {sold_out:>10.0} /s   ratio {:.2}   server busy {busy_refusing:.0} %",
-            sold_out / set
-        );
+        let decided = |id: &str, name: &str, rates: Vec<f64>, ratio: f64| {
+            Figure::new(id, name, "/s", [median(rates)]).beside(LIMIT, set).at_least(ratio)
+        };
+        figures.add(decided("decide-accepted", "`decide.lua`, all attempts accepted", accepted, ACCEPTED_MIN));
+        figures.add(decided("decide-sold-out", "`decide.lua`, all attempts sold out", sold_out, SOLD_OUT_MIN));
+        let busy = busy.map(|shares| 100.0 * median(shares));
+        figures.add(Figure::new("decide-busy", "Redis' share of a core meanwhile, accepted / sold out", "%", busy));
+        figures.write().expect("the target folder can be written");
     });
 }

@@ -1,10 +1,18 @@
-//! A whole installation on this machine, driven by schedule.
+//! A whole installation on this machine, and load for it.
 #![allow(missing_docs, unreachable_pub, dead_code, reason = "each benchmark takes what it needs")]
+
+pub mod bare;
+pub mod buyers;
+pub mod edge;
+pub mod load;
+pub mod processes;
 
 use std::{
     io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::http::Request;
@@ -13,12 +21,13 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use tokio::time::Instant;
 
 pub type Http = Client<HttpConnector, Full<axum::body::Bytes>>;
 
-/// Attempts a second.
-pub const RATE: u32 = 2_000;
+/// How it is all kept, for whoever reads the figures.
+pub const SYNCED: &str = "Redis AOF everysec, Postgres fsync on, one broker that leaves the sync to the kernel";
+/// How long the stores may take to agree afterwards.
+const PATIENCE: Duration = Duration::from_secs(600);
 const KEY: &str = "dev-admin-key-12345678";
 
 /// `flashsale up` with durable servers of its own; stopped when dropped.
@@ -26,13 +35,13 @@ pub struct Up {
     child: Child,
     pub url: String,
     pub database: String,
-    folder: std::path::PathBuf,
+    folder: PathBuf,
 }
 
 impl Drop for Up {
     fn drop(&mut self) {
         // `up` stops its servers when it is asked to; killed, they die with it.
-        drop(Command::new(env!("CARGO_BIN_EXE_flashsale")).args(["down", "--data-dir"]).arg(&self.folder).output());
+        drop(Command::new(binary()).args(["down", "--data-dir"]).arg(&self.folder).output());
         drop(self.child.wait());
     }
 }
@@ -42,6 +51,11 @@ impl Up {
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
+
+    /// Where it listens.
+    pub fn server(&self) -> SocketAddr {
+        self.url.trim_start_matches("http://").parse().unwrap()
+    }
 }
 
 /// A client that keeps its connections.
@@ -49,13 +63,25 @@ pub fn client() -> Http {
     Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1_000).build_http()
 }
 
+/// The binary that is measured: the one that `BENCH_BINARY` names, else the one that was built with this benchmark. That
+/// one has features of libraries that only tests want, such as a clock that can be stopped, and is slower for them.
+pub fn binary() -> std::path::PathBuf {
+    std::env::var_os("BENCH_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_flashsale").into(), std::path::PathBuf::from)
+}
+
 /// Starts it with its data in `folder`.
-pub fn start(folder: &std::path::Path) -> Up {
+pub fn start(folder: &Path) -> Up {
+    start_with(folder, &[])
+}
+
+/// The same with more environment.
+pub fn start_with(folder: &Path, more: &[(&str, &str)]) -> Up {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_flashsale"))
+    let mut child = Command::new(binary())
         .args(["up", "--no-demo", "--data-dir"])
         .arg(folder)
         .env("FLASHSALE_HTTP_ADDRESS", format!("127.0.0.1:{port}"))
+        .envs(more.iter().copied())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -79,8 +105,8 @@ pub async fn send(http: &Http, request: Request<Full<axum::body::Bytes>>) -> (u1
     (status, String::from_utf8_lossy(&body).into_owned())
 }
 
-/// Sets the sale BENCH up with `stock` units; it is on for an hour.
-pub async fn create_sale(http: &Http, url: &str, database: &str, stock: u64) {
+/// Sets a sale up with `stock` units; it is on for an hour.
+pub async fn create_sale(http: &Http, url: &str, database: &str, sku: &str, stock: u64) {
     let now = flashsale_localstack::psql(
         database,
         "select to_char(now() at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')",
@@ -90,7 +116,7 @@ pub async fn create_sale(http: &Http, url: &str, database: &str, stock: u64) {
         "select to_char((now() + '1 hour') at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')",
     );
     let body = format!(
-        r#"{{"sku":"BENCH","productName":"bench","initialStock":{stock},"startTime":"{}","endTime":"{}"}}"#,
+        r#"{{"sku":"{sku}","productName":"bench","initialStock":{stock},"startTime":"{}","endTime":"{}"}}"#,
         now.unwrap().trim(),
         end.unwrap().trim()
     );
@@ -101,32 +127,57 @@ pub async fn create_sale(http: &Http, url: &str, database: &str, stock: u64) {
     assert_eq!(status, 201, "{body}");
 }
 
-/// Sends attempts by schedule; returns the sorted latencies from the intended send times, in µs.
-pub async fn drive(http: &Http, url: &str, name: &str, lasts: Duration) -> Vec<u64> {
+/// Waits until an edge takes attempts to buy `sku`; the one that it takes is the probe's.
+pub async fn until_selling(http: &Http, url: &str, sku: &str) {
     let began = Instant::now();
-    let count = (lasts.as_secs_f64() * f64::from(RATE)) as u32;
-    let mut answers = Vec::with_capacity(count as usize);
-    for n in 0..count {
-        let due = began + Duration::from_secs_f64(f64::from(n) / f64::from(RATE));
-        tokio::time::sleep_until(due).await;
+    loop {
         let request = Request::post(format!("{url}/api/v1/purchases"))
-            .header("x-user-id", format!("{name}-{n}"))
+            .header("x-user-id", format!("probe-{sku}"))
             .header("content-type", "application/json")
-            .body(r#"{"sku":"BENCH"}"#.into())
+            .body(format!(r#"{{"sku":"{sku}"}}"#).into())
             .unwrap();
-        let http = http.clone();
-        answers.push(tokio::spawn(async move {
-            let (status, body) = send(&http, request).await;
-            assert_eq!(status, 200, "{body}");
-            u64::try_from(due.elapsed().as_micros()).unwrap()
-        }));
+        let (status, body) = send(http, request).await;
+        if status == 200 && !body.contains("SALE_NOT_ACTIVE") {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{sku} is not sold: {status} {body}");
+        // A shopper has one attempt a second.
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
     }
-    let mut latencies = Vec::with_capacity(answers.len());
-    for answer in answers {
-        latencies.push(answer.await.unwrap());
+}
+
+/// Whether `verify` proves the sale, as soon as the rows are there.
+pub fn proven(folder: &Path, sku: &str) -> bool {
+    verified(folder, &["--sku", sku])
+}
+
+/// The same of every sale that there is.
+pub fn all_proven(folder: &Path) -> bool {
+    verified(folder, &[])
+}
+
+fn verified(folder: &Path, which: &[&str]) -> bool {
+    let began = Instant::now();
+    let name = which.last().unwrap_or(&"all");
+    loop {
+        let mut verify = Command::new(binary());
+        let output = verify.arg("verify").args(which).env("FLASHSALE_DATA_DIR", folder).output().unwrap();
+        if output.status.success() {
+            println!("verify {name}: everything holds");
+            return true;
+        }
+        if began.elapsed() > PATIENCE {
+            println!("verify {name}: it does not hold");
+            println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            return false;
+        }
+        std::thread::sleep(Duration::from_secs(2));
     }
-    latencies.sort_unstable();
-    latencies
+}
+
+/// A number from the environment.
+pub fn from_environment(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
 }
 
 /// A value of sorted microseconds, in milliseconds.

@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use flashsale_drills::flood::{Flood, Tally};
+use flashsale_loadtest::{
+    arrivals::Arrivals,
+    engine::{self, Live, Options, Request, Target},
+    recorder::{Outcome, Recording, Route},
+};
 use flashsale_schemas::Topic;
 use flashsale_testkit::wait_until;
 use serde_json::Value;
@@ -24,18 +28,47 @@ const MEMORY_KIB_MAX: u64 = 64 * 1024;
 /// What is admitted waits for at most `IN_FLIGHT_MAX` others; the rest is a debug build beside other tests.
 const DECIDED_MAX: Duration = Duration::from_secs(5);
 
-fn flood(edge: &Service, users: &str, connections: usize, rate: Option<f64>, lasts: Duration) -> Tally {
-    let flood = Flood {
-        server: edge.address(),
-        sku: "FLOOD".into(),
-        users: users.into(),
-        connections,
-        rate,
-        lasts,
-        attempts_per_connection: 20,
-        threads: 1,
+/// Attempts to buy, each of a shopper of its own.
+fn send(edge: &Service, users: &str, connections: usize, arrivals: Arrivals, lasts: Duration) -> Recording {
+    let server = edge.address();
+    let target = Target {
+        servers: vec![server],
+        host: server.to_string(),
+        skus: vec!["FLOOD".into()],
+        prefix: users.into(),
+        headers: Vec::new(),
     };
-    tokio::task::block_in_place(|| flood.run().unwrap())
+    let options = Options {
+        connections,
+        open_first: false,
+        threads: 1,
+        keep_alive: true,
+        pipeline: 1,
+        answer_max: Duration::from_secs(30),
+        keep_attempts: true,
+    };
+    let request = |number: u64| Request { route: Route::Purchase, shopper: number, key: 0, sku: 0 };
+    let run = || engine::run(&target, &options, arrivals, lasts, 1, &request, &Live::default());
+    tokio::task::block_in_place(run).unwrap()
+}
+
+/// How many attempts were answered like this.
+fn count(recording: &Recording, is_meant: impl Fn(Outcome) -> bool) -> u64 {
+    let counts = recording.tally(Route::Purchase).into_iter().flat_map(|tally| &tally.counts);
+    counts.filter(|(outcome, _)| is_meant(**outcome)).map(|(_, count)| count).sum()
+}
+
+/// What else there is than decisions, and refusals that say when to come back.
+fn wrong(recording: &Recording) -> Vec<String> {
+    let other = recording.attempts.iter().filter(|attempt| {
+        let known = attempt.outcome.is_decided() || attempt.outcome.is_refused();
+        !known || !attempt.polite
+    });
+    let mut wrong: Vec<String> = other.take(10).map(|attempt| format!("{attempt:?}")).collect();
+    if !wrong.is_empty() {
+        wrong.push(format!("{:?}", recording.failures));
+    }
+    wrong
 }
 
 fn memory_kib(edge: &Service, name: &str) -> u64 {
@@ -57,17 +90,20 @@ async fn nf_5_five_times_the_capacity_is_shed_politely_and_the_stores_agree() {
     })
     .await;
 
-    let calm = flood(&edge, "calm", IN_FLIGHT_MAX / 2, None, CALM_LASTS);
-    assert_eq!(calm.wrong(), Vec::<String>::new());
-    let capacity = calm.decided() as f64 / CALM_LASTS.as_secs_f64();
+    let calm = send(&edge, "calm", IN_FLIGHT_MAX / 2, Arrivals::Closed, CALM_LASTS);
+    assert_eq!(wrong(&calm), Vec::<String>::new());
+    let capacity = count(&calm, Outcome::is_decided) as f64 / calm.took.as_secs_f64();
     let before = memory_kib(&edge, "VmRSS");
-    let flood = flood(&edge, "flood", 20 * IN_FLIGHT_MAX, Some(OVERLOAD * capacity), FLOOD_LASTS);
+    let rate = OVERLOAD * capacity;
+    let flood = send(&edge, "flood", 20 * IN_FLIGHT_MAX, Arrivals::Constant { rate }, FLOOD_LASTS);
     let highest = memory_kib(&edge, "VmHWM");
 
-    assert_eq!(flood.wrong(), Vec::<String>::new(), "{:?}", flood.statuses);
-    assert!(flood.statuses.contains_key(&503) && flood.decided() > 0, "{:?}", flood.statuses);
-    assert!(flood.sent() > 2 * flood.decided(), "hardly a flood: {:?}", flood.statuses);
-    let slow = flood.decided_us[flood.decided_us.len() * 99 / 100];
+    assert_eq!(wrong(&flood), Vec::<String>::new());
+    let tally = flood.tally(Route::Purchase).unwrap();
+    let decided = count(&flood, Outcome::is_decided);
+    assert!(tally.counts.contains_key(&Outcome::Unavailable) && decided > 0, "{:?}", tally.counts);
+    assert!(tally.total() > 2 * decided, "hardly a flood: {:?}", tally.counts);
+    let slow = tally.since_sent.value_at_quantile(0.99);
     assert!(Duration::from_micros(slow) < DECIDED_MAX, "one in a hundred waited for {slow} µs");
     assert!(highest < before + MEMORY_KIB_MAX, "memory rose from {before} to {highest} KiB");
 
@@ -78,7 +114,9 @@ async fn nf_5_five_times_the_capacity_is_shed_politely_and_the_stores_agree() {
     })
     .await;
     let sold = shop.store.purchases(&sale).await.unwrap().len() as u64;
-    assert!(sold > calm.sold + flood.sold, "{sold} rows; {} units told, and the probe's", calm.sold + flood.sold);
+    let is_sold = |outcome| matches!(outcome, Outcome::Purchased | Outcome::Pending);
+    let told = count(&calm, is_sold) + count(&flood, is_sold);
+    assert!(sold > told, "{sold} rows; {told} units told, and the probe's");
 }
 
 /// The keys of an installation in Redis.

@@ -9,6 +9,7 @@ mod edge;
 mod flood;
 mod http;
 mod identity;
+mod load;
 mod metrics;
 mod nginx;
 mod operations;

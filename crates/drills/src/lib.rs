@@ -11,7 +11,6 @@ pub mod audience;
 mod catalogue;
 mod client;
 mod drills;
-pub mod flood;
 mod installation;
 mod report;
 mod rows;

@@ -5,11 +5,14 @@
 //! a child process. A test keeps to itself by [`unique`] prefixes and by a [`database`] of its own; one that breaks
 //! servers takes a [`Private`] one. The binary `with-servers` shares them among the processes of a whole run.
 //!
+//! [`figures`] keeps what benchmarks measure.
+//!
 //! [`Issuer`] signs shoppers' tokens, as an identity provider would. [`Authority`] signs certificates, for servers that
 //! speak TLS only.
 
 mod authority;
 mod docker;
+pub mod figures;
 mod issuer;
 mod private;
 mod scratch;

@@ -1,26 +1,43 @@
-//! Chores of this repository: `cargo xtask tidy`.
+//! Chores of this repository: `cargo xtask tidy`, `cargo xtask benchmarks`, `cargo xtask instructions`.
 
+mod benchmarks;
 mod dashboards;
 mod deny;
+mod instructions;
 mod links;
 mod metrics;
 mod requirements;
 mod tidy;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
+
+const USAGE: &str = "\
+usage: cargo xtask tidy
+       cargo xtask benchmarks [--write DOCUMENT]
+       cargo xtask instructions [--part NAME] [--write]
+
+  tidy          check the architecture: dependencies and their licences, sizes, lints, manifests, metrics, dashboards,
+                links, requirements
+  benchmarks    one table of what the benchmarks measured last; --write puts it between the marks of a document
+  instructions  what an item of the hot path costs, beside its baseline; --write renews the baseline";
 
 fn main() -> ExitCode {
-    let chore = std::env::args().nth(1).unwrap_or_default();
-    let result = match chore.as_str() {
-        "tidy" => tidy::check(),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["tidy"] => tidy(),
+        ["benchmarks"] => figures(None),
+        ["benchmarks", "--write", document] => figures(Some(Path::new(document))),
+        ["instructions", ..] => count(arguments.iter().skip(1).cloned()),
         _ => {
-            eprintln!(
-                "usage: cargo xtask tidy\n\n  tidy   check the architecture: dependencies and their licences, sizes, lints, manifests, metrics, dashboards, links, requirements"
-            );
-            return ExitCode::from(64);
+            eprintln!("{USAGE}");
+            ExitCode::from(64)
         }
-    };
-    match result {
+    }
+}
+
+fn tidy() -> ExitCode {
+    match tidy::check() {
         Ok(problems) if problems.is_empty() => ExitCode::SUCCESS,
         Ok(problems) => {
             for problem in &problems {
@@ -31,6 +48,26 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             eprintln!("tidy: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn figures(document: Option<&Path>) -> ExitCode {
+    match benchmarks::run(document) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("benchmarks: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn count(arguments: impl Iterator<Item = String>) -> ExitCode {
+    match instructions::run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("instructions: {error:#}");
             ExitCode::FAILURE
         }
     }

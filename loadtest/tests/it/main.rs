@@ -1,0 +1,5 @@
+//! The load tool, against servers that behave as a test wants, and on figures that are known.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod engine;
+mod report;
