@@ -12,7 +12,7 @@ use flashsale_core::Micros;
 use flashsale_loadtest::{
     engine::{self, Live, Target},
     recorder::Recording,
-    report::{Limit, Report, Run},
+    report::{Limit, ListenersReport, Report, Run},
     scenario::{Plan, Scenario},
     verdict::{self, Stores},
 };
@@ -86,10 +86,6 @@ pub(crate) async fn run(scenario: Scenario, arguments: &RunArgs) -> Result<ExitC
     };
     let started_at = now();
     let measured = measure(&target, &plan, seed, arguments.record.as_deref(), &stop)?;
-    let heard = match listeners {
-        Some(listeners) => Some(listeners.leave(&shop, stores.as_ref()).await?),
-        None => None,
-    };
     let Measured { mut recording, moments, record } = measured;
     let verdict = match &stores {
         Some(stores) => {
@@ -98,10 +94,13 @@ pub(crate) async fn run(scenario: Scenario, arguments: &RunArgs) -> Result<ExitC
             }
             tell("Reading Redis, the log and Postgres ...");
             let converge_max = Duration::from_secs(arguments.converge);
-            Some(verdict::reach(stores, &sales.skus, sales.units, &recording, &prefix, converge_max).await?)
+            Some(verdict::reach(stores, &sales.skus, sales.units, &recording, &prefix, converge_max).await)
         }
         None => None,
     };
+    // What was measured is told also when the rest failed.
+    let (verdict, no_verdict) = parted(verdict);
+    let (heard, not_heard) = parted(heard(listeners, &shop, stores.as_ref()).await);
     let (description, url) = (plan.describe(), place.urls.join(", "));
     let about = Run { scenario: name(scenario), description, url, seed, started_at };
     let mut report = Report::of(&recording, about, heard, verdict, &limits(scenario, arguments)?);
@@ -109,7 +108,24 @@ pub(crate) async fn run(scenario: Scenario, arguments: &RunArgs) -> Result<ExitC
         moments.fill(&mut report);
     }
     publish(&report, arguments)?;
+    if let Some(error) = no_verdict.or(not_heard) {
+        return Err(error);
+    }
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What listeners saw, if there are any. After the stores agree: what a listener was told of is looked for in them.
+async fn heard(listeners: Option<Listeners>, shop: &Shop, stores: Option<&Stores>) -> Option<Result<ListenersReport>> {
+    Some(listeners?.leave(shop, stores).await)
+}
+
+/// What came of something that may have been asked for, and why not.
+fn parted<T>(result: Option<Result<T>>) -> (Option<T>, Option<anyhow::Error>) {
+    match result {
+        Some(Ok(value)) => (Some(value), None),
+        Some(Err(error)) => (None, Some(error)),
+        None => (None, None),
+    }
 }
 
 /// The sales that the run is about, by name.

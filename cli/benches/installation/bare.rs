@@ -4,10 +4,9 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     process::{Child, Command, ExitCode, Stdio},
     thread,
-    time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -36,10 +35,8 @@ impl Bare {
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
-        let bare = Self { child, server };
-        while TcpStream::connect(bare.server).is_err() {
-            thread::sleep(Duration::from_millis(20));
-        }
+        let mut bare = Self { child, server };
+        super::until_listening(&mut bare.child, server);
         bare
     }
 }

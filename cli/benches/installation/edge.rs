@@ -1,11 +1,9 @@
 //! One more ingest beside an installation, a process of its own.
 
 use std::{
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command},
-    thread,
-    time::Duration,
 };
 
 use flashsale_localstack::Kind;
@@ -37,10 +35,8 @@ impl Edge {
             };
             command.env(name, url);
         }
-        let edge = Self { child: command.spawn().unwrap(), server };
-        while TcpStream::connect(edge.server).is_err() {
-            thread::sleep(Duration::from_millis(100));
-        }
+        let mut edge = Self { child: command.spawn().unwrap(), server };
+        super::until_listening(&mut edge.child, server);
         edge
     }
 

@@ -97,6 +97,16 @@ pub fn start_with(folder: &Path, more: &[(&str, &str)]) -> Up {
     Up { child, url: format!("http://127.0.0.1:{port}"), database, folder: folder.to_owned() }
 }
 
+/// Waits until a process listens; ends the benchmark when it has ended, or does not within a minute.
+pub fn until_listening(child: &mut Child, server: std::net::SocketAddr) {
+    let began = std::time::Instant::now();
+    while std::net::TcpStream::connect(server).is_err() {
+        assert!(child.try_wait().unwrap().is_none(), "the process has ended before it listened");
+        assert!(began.elapsed() < Duration::from_secs(60), "nothing listens on {server}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Sends a request; returns the status and the body.
 pub async fn send(http: &Http, request: Request<Full<axum::body::Bytes>>) -> (u16, String) {
     let response = http.request(request).await.unwrap();

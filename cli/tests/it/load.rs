@@ -10,6 +10,17 @@ use flashsale_loadtest::{
 use crate::process::{Installation, PATIENCE, Service};
 
 const UNITS: u64 = 100;
+/// A debug build beside other tests is slow, and who tries again and again is to be answered here.
+const PATIENT: [(&str, &str); 4] = [
+    ("FLASHSALE_INGEST__LATENCY_TARGET_MS", "5000"),
+    ("FLASHSALE_INGEST__DECIDE_TIMEOUT_MS", "30000"),
+    ("FLASHSALE_INGEST__CONFIRM_TIMEOUT_MS", "30000"),
+    ("FLASHSALE_INGEST__USER_INTERVAL_MS", "0"),
+];
+/// Seconds that an answer may take.
+const ANSWER_MAX: f64 = 60.0;
+/// Milliseconds until the start: time for every edge to hear of the sale.
+const STARTS_IN: i64 = 4_000;
 
 /// Plays a plan against the edges.
 fn play(plan: &Plan, edges: &[Service], sku: &str) -> Recording {
@@ -66,13 +77,11 @@ async fn nf_1_what_clients_saw_of_a_stampede_is_proven_and_a_forgery_is_not() {
     let _processor = shop.start(&["processor"]).await;
     let _sink = shop.start(&["sink", "postgres"]).await;
     let api = shop.start(&["api"]).await;
-    // A debug build beside other tests is slow, and who tries again and again is to be answered here.
-    let patient = [("FLASHSALE_INGEST__LATENCY_TARGET_MS", "5000"), ("FLASHSALE_INGEST__USER_INTERVAL_MS", "0")];
-    let edges = [shop.start_with(&["ingest"], &patient).await, shop.start_with(&["ingest"], &patient).await];
+    let edges = [shop.start_with(&["ingest"], &PATIENT).await, shop.start_with(&["ingest"], &PATIENT).await];
 
-    let dials = Dials { buyers: Some(1_000), units: Some(UNITS), ..Dials::default() };
+    let dials = Dials { buyers: Some(1_000), units: Some(UNITS), answer_max: Some(ANSWER_MAX), ..Dials::default() };
     let plan = Plan::of(Scenario::Stampede, &dials).unwrap();
-    let (sku, _) = shop.sale(&api, "STAMPEDE", UNITS, 1_500).await;
+    let (sku, _) = shop.sale(&api, "STAMPEDE", UNITS, STARTS_IN).await;
     shop.until_start(&edges, &sku).await;
     let recording = play(&plan, &edges, "STAMPEDE");
     let sold = count(&recording, Outcome::Purchased) + count(&recording, Outcome::Pending);
@@ -132,11 +141,11 @@ async fn t_8_ten_shoppers_who_try_again_and_again_are_proven_to_have_one_receipt
     let _processor = shop.start(&["processor"]).await;
     let _sink = shop.start(&["sink", "postgres"]).await;
     let api = shop.start(&["api"]).await;
-    let patient = [("FLASHSALE_INGEST__LATENCY_TARGET_MS", "5000"), ("FLASHSALE_INGEST__USER_INTERVAL_MS", "0")];
-    let edges = [shop.start_with(&["ingest"], &patient).await, shop.start_with(&["ingest"], &patient).await];
+    let edges = [shop.start_with(&["ingest"], &PATIENT).await, shop.start_with(&["ingest"], &PATIENT).await];
 
-    let plan = Plan::of(Scenario::Duplicates, &Dials { units: Some(UNITS), ..Dials::default() }).unwrap();
-    let (sku, _) = shop.sale(&api, "DUPLICATES", UNITS, 1_500).await;
+    let dials = Dials { units: Some(UNITS), answer_max: Some(ANSWER_MAX), ..Dials::default() };
+    let plan = Plan::of(Scenario::Duplicates, &dials).unwrap();
+    let (sku, _) = shop.sale(&api, "DUPLICATES", UNITS, STARTS_IN).await;
     shop.until_start(&edges, &sku).await;
     let recording = play(&plan, &edges, "DUPLICATES");
     let tally = recording.tally(Route::Purchase).unwrap();

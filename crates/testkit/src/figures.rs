@@ -101,7 +101,11 @@ impl Figure {
         match self.goal.as_ref()? {
             Goal::RatioAtLeast(goal) => Some(self.ratio()? >= *goal),
             Goal::RatioAtMost(goal) => Some(self.ratio()? <= *goal),
-            Goal::AtMost(goals) => Some(self.values.iter().zip(goals).all(|(value, goal)| value <= goal)),
+            // Nothing measured is nothing met.
+            Goal::AtMost(goals) => {
+                let pairs = self.values.iter().zip(goals);
+                Some(self.values.len() == goals.len() && pairs.clone().all(|(value, goal)| value <= goal))
+            }
         }
     }
 

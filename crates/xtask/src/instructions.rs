@@ -17,7 +17,6 @@ use cargo_metadata::MetadataCommand;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-const PACKAGE: &str = "flashsale-fuzz-targets";
 const BENCH: &str = "hot_path";
 const BASELINE: &str = "crates/fuzz-targets/benches/hot_path.baseline.json";
 /// Eight passes over the trace of the bench target.
@@ -127,7 +126,8 @@ fn build(root: &Path) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["bench", "--no-run", "--message-format=json-render-diagnostics"])
-        .args(["--package", PACKAGE, "--bench", BENCH])
+        // As all benchmarks: for its package alone the libraries would be built anew.
+        .args(["--workspace", "--bench", BENCH])
         .current_dir(root)
         .stderr(Stdio::inherit())
         .output()

@@ -43,6 +43,14 @@ impl Headline {
         if let Some(listeners) = report.listeners.as_ref().filter(|listeners| listeners.rises > 0) {
             parts.push(format!("the stock rose on a stream, {}", count(listeners.rises as u64, "time")));
         }
+        if let Some(listeners) = report.listeners.as_ref().filter(|listeners| listeners.opened < listeners.count) {
+            let missing = (listeners.count - listeners.opened) as u64;
+            parts.push(format!("{} without a stream", count(missing, "listener")));
+        }
+        if report.wrong() > 0 {
+            let what = count(report.wrong(), "request");
+            parts.push(format!("{what} not sent, not answered, or answered against the contract"));
+        }
         let (standing, word) = match (report.passed(), &report.verdict) {
             (false, _) => (Standing::Bad, "Failed"),
             (true, Some(_)) => (Standing::Good, "Proven"),

@@ -234,7 +234,10 @@ impl Report {
         self.wrong() == 0
             && self.verdict.as_ref().is_none_or(|verdict| verdict.proven)
             && self.thresholds.iter().all(|threshold| threshold.holds)
-            && self.listeners.as_ref().is_none_or(|listeners| listeners.rises == 0)
+            && self
+                .listeners
+                .as_ref()
+                .is_none_or(|listeners| listeners.rises == 0 && listeners.opened == listeners.count)
     }
 
     /// Requests that were not sent, not answered, or answered against the contract.

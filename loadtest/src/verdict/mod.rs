@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use flashsale_audit::{Examination, Log, Selection, Views, examine};
-use flashsale_core::{Class, Sku, invariants};
+use flashsale_core::{Class, Sku, history::Counts, invariants};
 use flashsale_ledger::SINK_POSTGRES;
 use flashsale_schemas::Topic;
 use serde::Serialize;
@@ -236,11 +236,19 @@ async fn of_answers(
     let holders = log.history_of(&seen.sale_id, |logged| {
         let sides = told::Sides { logged, rows: &rows, initial_stock, prefix };
         told::compare(&sides, attempts, findings);
+        told::nobody_holds_what_they_were_refused(&sides, attempts, findings);
         sides.holders()
     });
     let holders = holders.with_context(|| format!("the log knows no sale {}", seen.sale_id))?;
     for violation in history::check_beside(attempts, initial_stock, &holders.others) {
         findings.add(violation.invariant, violation.what);
+    }
+    // What the log has of these was held against the rules with everything else in it.
+    let Counts { not_started, time_expired, paused, sale_replaced, .. } = seen.counts;
+    let logged = not_started + time_expired + paused + sale_replaced;
+    let told = attempts.iter().filter(|one| one.outcome == Outcome::NotActive).count() as u64;
+    if told > logged {
+        findings.add("I6", format!("{told} were told SALE_NOT_ACTIVE of {}, the log has {logged}", seen.sku));
     }
     let eligible = told::who_could_buy(attempts);
     findings.hold(invariants::nothing_left_unsold(initial_stock, eligible, seen.counts.accepted));

@@ -32,7 +32,7 @@ impl Sides<'_> {
     pub(super) fn holders(&self) -> Holders {
         let mut holders = Holders::default();
         for (sequence, unit) in self.logged.units() {
-            if is_ours(self.prefix, unit.user.as_str()) {
+            if number_of(self.prefix, unit.user.as_str()).is_some() {
                 holders.ours += 1;
             } else {
                 holders.others.insert(sequence);
@@ -47,10 +47,9 @@ impl Sides<'_> {
     }
 }
 
-/// Whether the name is `<prefix>-<number>`.
-fn is_ours(prefix: &str, user: &str) -> bool {
-    let number = user.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-'));
-    number.is_some_and(|number| number.parse::<u64>().is_ok())
+/// The number of a shopper whose name is `<prefix>-<number>`.
+fn number_of(prefix: &str, user: &str) -> Option<u64> {
+    user.strip_prefix(prefix)?.strip_prefix('-')?.parse().ok()
 }
 
 /// I4 of every success, I6 of every refusal, I13 of whoever was not served.
@@ -86,6 +85,24 @@ pub(super) fn compare(sides: &Sides<'_>, attempts: &[Attempt], findings: &mut Fi
 
 fn is_same(told: &ToldReceipt, kept: &Receipt) -> bool {
     *told.number == *kept.number() && *told.at == *kept.decided_at.to_string()
+}
+
+/// I6 of everybody who holds a unit: somebody told them, or they do not know what became of an attempt. Without attempts
+/// nobody can tell.
+pub(super) fn nobody_holds_what_they_were_refused(sides: &Sides<'_>, attempts: &[Attempt], findings: &mut Findings) {
+    if attempts.is_empty() {
+        return;
+    }
+    let may_hold = |one: &&Attempt| {
+        let is_unknown = matches!(one.outcome, Outcome::Unavailable | Outcome::Broken | Outcome::Unexpected(_));
+        is_unknown || tells_of_unit(one.outcome)
+    };
+    let may_hold: HashSet<u64> = attempts.iter().filter(may_hold).map(|one| one.shopper).collect();
+    for (sequence, unit) in sides.logged.units() {
+        if number_of(sides.prefix, unit.user.as_str()).is_some_and(|shopper| !may_hold.contains(&shopper)) {
+            findings.add("I6", format!("{} was refused, or never came, and holds unit {sequence}", unit.user));
+        }
+    }
 }
 
 /// How many shoppers were there while something was for sale, as far as they know what became of them.
@@ -176,10 +193,31 @@ mod tests {
     }
 
     #[test]
+    fn i_6_who_was_refused_holds_nothing() {
+        let logged = history(&[sold("run-1", 1), sold("somebody", 2)]);
+        let sides = Sides { logged: &logged, rows: &[], initial_stock: 2, prefix: "run" };
+        let refused_holds = |attempts: &[Attempt]| {
+            let mut findings = Findings::default();
+            nobody_holds_what_they_were_refused(&sides, attempts, &mut findings);
+            findings.into_checks().iter().any(|check| check.id == "I6" && !check.holds)
+        };
+        // Another attempt whose outcome nobody knows is no excuse.
+        let other = told(2, Outcome::Unavailable, None);
+        for outcome in [Outcome::SoldOut, Outcome::NotActive, Outcome::RateLimited] {
+            assert!(refused_holds(&[told(1, outcome, None), other.clone()]), "{outcome:?}");
+        }
+        assert!(refused_holds(&[other]), "one who never came");
+        for outcome in [Outcome::Purchased, Outcome::Pending, Outcome::Unavailable, Outcome::Broken] {
+            assert!(!refused_holds(&[told(1, Outcome::SoldOut, None), told(1, outcome, None)]), "{outcome:?}");
+        }
+        assert!(!refused_holds(&[]), "nobody kept the answers");
+    }
+
+    #[test]
     fn only_a_number_behind_the_prefix_is_one_of_ours() {
-        assert!(is_ours("load-1", "load-1-12"));
+        assert_eq!(number_of("load-1", "load-1-12"), Some(12));
         for other in ["load-1", "load-1-", "load-12-3", "load-1-first", "other-1"] {
-            assert!(!is_ours("load-1", other), "{other}");
+            assert_eq!(number_of("load-1", other), None, "{other}");
         }
     }
 }
