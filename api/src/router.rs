@@ -31,6 +31,7 @@ struct Inner {
     tools: Tools,
     shoppers: Shoppers,
     writing: Mutex<()>,
+    told: sales::Told,
 }
 
 /// Reads and administration. A clone shares everything.
@@ -60,8 +61,9 @@ impl Service {
         shoppers: Shoppers,
     ) -> Result<Self, ConfigError> {
         let Config { allow_delete, has_captcha, .. } = *config;
-        let (keyring, writing) = (Keyring::new(config)?, Mutex::new(()));
-        let inner = Inner { keyring, allow_delete, has_captcha, hot, store, ledger, view, tools, shoppers, writing };
+        let (keyring, writing, told) = (Keyring::new(config)?, Mutex::new(()), sales::Told::default());
+        let inner =
+            Inner { keyring, allow_delete, has_captcha, hot, store, ledger, view, tools, shoppers, writing, told };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -102,6 +104,10 @@ impl Service {
 
     pub(crate) fn view(&self) -> &SaleView {
         &self.inner.view
+    }
+
+    pub(crate) fn told(&self) -> &sales::Told {
+        &self.inner.told
     }
 
     pub(crate) fn tools(&self) -> &Tools {

@@ -6,11 +6,14 @@ use anyhow::Context;
 use axum::Router;
 use flashsale_challenge::Challenges;
 use flashsale_identity::Shoppers;
-use flashsale_ledger::{Ledger, SaleView};
+use flashsale_ledger::{BorrowedDecision, Ledger, SaleView};
 use flashsale_lua::HotState;
 use flashsale_operations::{Operations, Pulse, Sampler, Trial, Watcher, WatcherConfig};
 use flashsale_platform::{Health, Tracer, health, server, telemetry};
-use flashsale_processor::reconcile::{Reconciler, Repair};
+use flashsale_processor::{
+    monitor::Listener,
+    reconcile::{Reconciler, Repair},
+};
 use flashsale_schemas::events::ReconciliationTrigger;
 use flashsale_sql::Store;
 use secrecy::ExposeSecret;
@@ -63,6 +66,8 @@ pub(crate) async fn open_ledger(settings: &Settings) -> anyhow::Result<Ledger> {
     let mut config = flashsale_ledger::Config::new(&settings.brokers, client_id);
     config.streaming.security = settings.kafka.clone();
     config.topic_prefix.clone_from(&settings.topic_prefix);
+    let linger = Duration::from_millis(settings.producer_linger_ms);
+    (config.producer.linger, config.refusals.linger) = (linger, linger);
     config.registry_url = Some(settings.schema_registry_url.clone()).filter(|url| !url.is_empty());
     if let Some(url) = &config.registry_url {
         // An address that is none will not become one by waiting.
@@ -221,21 +226,13 @@ async fn build(settings: &Settings, parts: Parts) -> anyhow::Result<Built> {
         if parts.ingest {
             add_ingest(&mut built, settings, &hot, &ledger).await?;
         }
+        // Where both are in one process the processor, which reads every decision anyway, tells the pulse of them.
+        let pulse = (parts.processor && parts.api).then(Pulse::told);
         if parts.processor {
-            let store = open_store(settings).await?;
-            built.health = with_store(built.health, &store);
-            let (config, instance) = (&settings.processor, &settings.instance);
-            let service = flashsale_processor::Service::new(config, &hot, &ledger, Some(&store), instance);
-            let fence = hot.clone();
-            built.health = built.health.readiness("fence", move || {
-                let fence = fence.clone();
-                async move { fence.check_open().await.map_err(|error| error.to_string()) }
-            });
-            let stop = built.stop.clone();
-            built.tasks.spawn(async move { service.run(stop).await.context("the processor") });
+            add_processor(&mut built, settings, &hot, &ledger, pulse.clone()).await?;
         }
         if let (Some(view), true) = (view, parts.api) {
-            add_api(&mut built, settings, hot, &ledger, view).await?;
+            add_api(&mut built, settings, hot, &ledger, (view, pulse)).await?;
         }
     }
     if parts.sink_postgres {
@@ -266,16 +263,53 @@ async fn add_ingest(built: &mut Built, settings: &Settings, hot: &HotState, ledg
     Ok(())
 }
 
+/// The pulse is told by the monitor.
+struct Telling(Pulse);
+
+impl Listener for Telling {
+    fn decision(&self, decision: &BorrowedDecision<'_>, written_ms: i64) {
+        self.0.take(decision, written_ms);
+    }
+
+    fn caught_up(&self) {
+        self.0.begin();
+    }
+}
+
+async fn add_processor(
+    built: &mut Built,
+    settings: &Settings,
+    hot: &HotState,
+    ledger: &Ledger,
+    pulse: Option<Pulse>,
+) -> anyhow::Result<()> {
+    let store = open_store(settings).await?;
+    built.health = with_store(std::mem::take(&mut built.health), &store);
+    let (config, instance) = (&settings.processor, &settings.instance);
+    let mut service = flashsale_processor::Service::new(config, hot, ledger, Some(&store), instance);
+    if let Some(pulse) = pulse {
+        service = service.telling(Arc::new(Telling(pulse)));
+    }
+    let fence = hot.clone();
+    built.health = std::mem::take(&mut built.health).readiness("fence", move || {
+        let fence = fence.clone();
+        async move { fence.check_open().await.map_err(|error| error.to_string()) }
+    });
+    let stop = built.stop.clone();
+    built.tasks.spawn(async move { service.run(stop).await.context("the processor") });
+    Ok(())
+}
+
 async fn add_api(
     built: &mut Built,
     settings: &Settings,
     hot: HotState,
     ledger: &Ledger,
-    view: SaleView,
+    (view, pulse): (SaleView, Option<Pulse>),
 ) -> anyhow::Result<()> {
     let store = open_store(settings).await?;
     built.health = with_store(std::mem::take(&mut built.health), &store);
-    let tools = add_tools(built, settings, &hot, &store, ledger).await?;
+    let tools = add_tools(built, settings, &hot, &store, (ledger, pulse)).await?;
     let shoppers = built.shoppers.clone();
     let service = flashsale_api::Service::new(&settings.api(), hot, store, ledger.clone(), view, tools, shoppers)?;
     built.routes = std::mem::take(&mut built.routes)
@@ -297,7 +331,7 @@ async fn add_tools(
     settings: &Settings,
     hot: &HotState,
     store: &Store,
-    ledger: &Ledger,
+    (ledger, pulse): (&Ledger, Option<Pulse>),
 ) -> anyhow::Result<flashsale_api::Tools> {
     let operations = Operations::open(ledger.clone(), Some(store.clone())).await?;
     let config = WatcherConfig::default();
@@ -310,7 +344,10 @@ async fn add_tools(
         watcher.run(stop).await;
         Ok(())
     });
-    let pulse = Pulse::start(ledger).await?;
+    let pulse = match pulse {
+        Some(told) => told,
+        None => Pulse::start(ledger).await?,
+    };
     let reconciler = Reconciler::new(hot.clone(), ledger.clone(), store.clone(), settings.processor.recover.clone());
     let stop = built.stop.clone();
     let reconcile: flashsale_api::Reconcile = Arc::new(move |skus, repair| {

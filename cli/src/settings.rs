@@ -18,6 +18,9 @@ pub(crate) const LOCAL_ADMIN_KEY: &str = "dev-admin-key-12345678";
 /// Variables with our prefix that are read elsewhere.
 const NOT_SETTINGS: [&str; 5] = ["CONFIG", "CACHE_DIR", "URL", "DATA_DIR", "OPERATOR"];
 
+/// A record that waits longer than this for company is no longer told "soon".
+const PRODUCER_LINGER_MS_MAX: u64 = 1_000;
+
 const DEFAULTS: &str = include_str!("../config.default.toml");
 
 /// Settings of the Postgres sink.
@@ -44,6 +47,7 @@ pub(crate) struct Settings {
     pub(crate) topic_prefix: String,
     pub(crate) redis_prefix: String,
     pub(crate) replication: i32,
+    pub(crate) producer_linger_ms: u64,
     pub(crate) http_address: String,
     pub(crate) trusted_proxies: String,
     pub(crate) admin_key: SecretString,
@@ -96,6 +100,12 @@ impl Settings {
         settings.sse.check().map_err(config::Error)?;
         settings.tracing.check().map_err(config::Error)?;
         settings.trusted_proxies()?;
+        if settings.producer_linger_ms > PRODUCER_LINGER_MS_MAX {
+            let message = format!(
+                "`producer_linger_ms` must be at most {PRODUCER_LINGER_MS_MAX}, or every answer waits for it; correct FLASHSALE_PRODUCER_LINGER_MS"
+            );
+            return Err(config::Error(message));
+        }
         if settings.sink.batch_max == 0 || settings.sink.pool_max == 0 {
             let message = "`sink.batch_max` and `sink.pool_max` must be 1 or more; correct FLASHSALE_SINK__BATCH_MAX and FLASHSALE_SINK__POOL_MAX";
             return Err(config::Error(message.into()));
@@ -203,6 +213,7 @@ impl Settings {
         put("topic_prefix", self.topic_prefix.clone().into());
         put("redis_prefix", self.redis_prefix.clone().into());
         put("replication", self.replication.into());
+        put("producer_linger_ms", i64::try_from(self.producer_linger_ms).unwrap_or(i64::MAX).into());
         put("http_address", self.http_address.clone().into());
         put("trusted_proxies", self.trusted_proxies.clone().into());
         put("admin_key", secret(&self.admin_key).into());
@@ -285,6 +296,7 @@ mod tests {
             ("kafka.security", "sasl_ssl", "FLASHSALE_KAFKA__USERNAME"),
             ("kafka.security", "tls", "FLASHSALE_KAFKA__SECURITY"),
             ("kafka.password", "hunter2", "FLASHSALE_KAFKA__SECURITY"),
+            ("producer_linger_ms", "1001", "FLASHSALE_PRODUCER_LINGER_MS"),
             ("redis_ca_file", "/nowhere.pem", "FLASHSALE_REDIS_CA_FILE"),
             ("http.connections_max", "0", "FLASHSALE_HTTP__CONNECTIONS_MAX"),
             ("http.cors_origins", "https://shop.example/", "FLASHSALE_HTTP__CORS_ORIGINS"),

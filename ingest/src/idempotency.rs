@@ -5,13 +5,17 @@
 //! when a key comes back with another body.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    pin::pin,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use flashsale_core::{RequestId, SaleConfig, SaleId, Sku, UserId};
 use flashsale_platform::Generations;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::{Config, purchase::Answer};
 
@@ -21,7 +25,43 @@ type Key = (UserId, RequestId);
 struct Flight {
     sku: Sku,
     sale_id: SaleId,
-    answer: watch::Receiver<Option<Answer>>,
+    landing: Arc<Landing>,
+}
+
+/// Where a flight ends: with an answer, or with a leader that went away.
+#[derive(Debug, Default)]
+struct Landing {
+    answer: OnceLock<Answer>,
+    is_over: AtomicBool,
+    over: Notify,
+}
+
+impl Landing {
+    fn is_lost(&self) -> bool {
+        self.is_over.load(Ordering::Acquire) && self.answer.get().is_none()
+    }
+
+    /// Waits for the end; none when there is no answer.
+    async fn wait(&self) -> Option<Answer> {
+        loop {
+            let mut over = pin!(self.over.notified());
+            over.as_mut().enable();
+            // Asked for first: what is over has its answer already, if it has one.
+            let is_over = self.is_over.load(Ordering::Acquire);
+            if let Some(answer) = self.answer.get() {
+                return Some(answer.clone());
+            }
+            if is_over {
+                return None;
+            }
+            over.await;
+        }
+    }
+
+    fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+        self.over.notify_waiters();
+    }
 }
 
 /// What is to be done with a keyed request.
@@ -40,7 +80,7 @@ pub(crate) enum Role {
 pub(crate) struct Leader {
     flights: Arc<Mutex<Generations<Key, Flight>>>,
     key: Key,
-    answer: watch::Sender<Option<Answer>>,
+    landing: Arc<Landing>,
     answered: bool,
 }
 
@@ -64,7 +104,7 @@ impl Flights {
     pub(crate) async fn join(&self, user: &UserId, key: &RequestId, sale: &SaleConfig) -> Role {
         let key = (user.clone(), key.clone());
         loop {
-            let mut flight = {
+            let flight = {
                 let mut flights = lock(&self.flights);
                 match flights.get(&key) {
                     // The SKU was created again: the answer about the sale before it says nothing.
@@ -72,26 +112,24 @@ impl Flights {
                         flights.remove(&key);
                         continue;
                     }
-                    Some(flight) if flight.answer.has_changed().is_err() && flight.answer.borrow().is_none() => {
-                        // Its leader went away without an answer.
+                    // Its leader went away without an answer.
+                    Some(flight) if flight.landing.is_lost() => {
                         flights.remove(&key);
                         continue;
                     }
                     Some(flight) => flight.clone(),
                     None => {
-                        let (answer, receiver) = watch::channel(None);
                         let (sku, sale_id) = (sale.sku.clone(), sale.sale_id.clone());
-                        flights.insert(key.clone(), Flight { sku, sale_id, answer: receiver });
-                        return Role::Leader(Leader { flights: self.flights.clone(), key, answer, answered: false });
+                        let landing = Arc::<Landing>::default();
+                        flights.insert(key.clone(), Flight { sku, sale_id, landing: landing.clone() });
+                        return Role::Leader(Leader { flights: self.flights.clone(), key, landing, answered: false });
                     }
                 }
             };
             if flight.sku != sale.sku {
                 return Role::Conflict;
             }
-            if let Ok(answer) = flight.answer.wait_for(Option::is_some).await
-                && let Some(answer) = answer.clone()
-            {
+            if let Some(answer) = flight.landing.wait().await {
                 return Role::Answered(answer);
             }
         }
@@ -104,7 +142,8 @@ impl Leader {
         if answer.is_final() {
             self.answered = true;
         }
-        self.answer.send_replace(Some(answer.clone()));
+        // The only one that sets it, and it goes with this.
+        drop(self.landing.answer.set(answer.clone()));
     }
 }
 
@@ -113,6 +152,7 @@ impl Drop for Leader {
         if !self.answered {
             lock(&self.flights).remove(&self.key);
         }
+        self.landing.end();
     }
 }
 

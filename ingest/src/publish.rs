@@ -1,6 +1,6 @@
 //! A decision becomes an event, and that a record on its way to the log.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use flashsale_core::{Attempt, Micros, NotActive, Outcome, SaleId, Sku};
 use flashsale_ledger::refusal_id;
@@ -9,6 +9,9 @@ use flashsale_schemas::events::{self, DecidedBy, PurchaseDecision, accepted_id};
 use flashsale_streaming::Delivery;
 
 use crate::{service::Shared, trace};
+
+/// A decision whose texts are mostly those of the attempt.
+pub(crate) type Decided<'a> = PurchaseDecision<Cow<'a, str>>;
 
 /// Who and what an event is about.
 pub(crate) struct About<'a> {
@@ -25,18 +28,18 @@ pub(crate) type After = (u64, u64);
 
 /// The event of `outcome`; `number` tells this ingest's refusals apart. None decided at the edge knows
 /// what the sale looked like.
-pub(crate) fn event(
-    about: &About<'_>,
-    outcome: &Outcome,
+pub(crate) fn event<'a>(
+    about: &About<'a>,
+    outcome: &'a Outcome,
     decided_at: Micros,
     after: Option<After>,
     number: impl FnOnce() -> u64,
-) -> PurchaseDecision {
+) -> Decided<'a> {
     let (kind, reason) = match outcome {
         Outcome::Accepted(_) | Outcome::Repeated(_) => (events::Outcome::Accepted, None),
         Outcome::AlreadyPurchased(_) => (events::Outcome::AlreadyPurchased, None),
         Outcome::SoldOut => (events::Outcome::SoldOut, None),
-        Outcome::NotActive(reason) => (events::Outcome::SaleNotActive, Some(NotActive::as_str(*reason).to_owned())),
+        Outcome::NotActive(reason) => (events::Outcome::SaleNotActive, Some(NotActive::as_str(*reason).into())),
     };
     let decided_by = if after.is_some() { DecidedBy::Redis } else { DecidedBy::Edge };
     let after = after.filter(|_| *outcome != Outcome::NotActive(NotActive::SaleReplaced));
@@ -49,11 +52,11 @@ pub(crate) fn event(
         _ => (refusal_id(about.ingest_id, number()), decided_at),
     };
     PurchaseDecision {
-        decision_id,
-        sale_id: sale_id.to_string(),
-        sku: about.sku.to_string(),
-        user_id: about.attempt.user.to_string(),
-        request_id: about.attempt.request_id.to_string(),
+        decision_id: decision_id.into(),
+        sale_id: sale_id.as_str().into(),
+        sku: about.sku.as_str().into(),
+        user_id: about.attempt.user.as_str().into(),
+        request_id: about.attempt.request_id.as_str().into(),
         outcome: kind,
         reason,
         sequence: outcome.receipt().map(|receipt| signed(receipt.sequence)),
@@ -63,7 +66,7 @@ pub(crate) fn event(
         decided_at,
         received_at: Some(about.received_at),
         decided_by,
-        ingest_id: about.ingest_id.to_owned(),
+        ingest_id: about.ingest_id.into(),
     }
 }
 
@@ -71,7 +74,7 @@ pub(crate) fn event(
 pub(crate) fn send_decision(
     shared: &Shared,
     delivery: &Arc<Delivery>,
-    event: &PurchaseDecision,
+    event: &Decided<'_>,
     trace: Option<TraceContext>,
 ) {
     let Some(request) = trace else { return shared.ledger.send_decision(delivery, event, &[]) };
@@ -81,7 +84,7 @@ pub(crate) fn send_decision(
 }
 
 /// Queues the record of a refusal, which nobody waits for but its trace.
-pub(crate) fn send_refusal(shared: &Shared, event: &PurchaseDecision, trace: Option<TraceContext>) {
+pub(crate) fn send_refusal(shared: &Shared, event: &Decided<'_>, trace: Option<TraceContext>) {
     let Some(request) = trace else { return shared.ledger.send_refusal(&shared.unwatched, event, &[]) };
     let (span, header) = trace::publish(request);
     let delivery = Delivery::begin();

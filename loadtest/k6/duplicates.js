@@ -1,7 +1,7 @@
 // The impatient: BUYERS shoppers with 100 attempts each, all at once. Every other attempt repeats one idempotency key, the
 // rest are new attempts. A shopper gets one unit, by one receipt.
 
-import { newShopper, openSales, optionsOf, purchaseAtOnce, skuOf, whole } from "./flashsale.js";
+import { mustSell, newShopper, openSales, optionsOf, purchaseAtOnce, skuOf, whole } from "./flashsale.js";
 
 export { handleSummary, teardown } from "./flashsale.js";
 
@@ -10,7 +10,7 @@ const buyers = whole("BUYERS", 10);
 const units = whole("UNITS", buyers);
 
 export const options = {
-  ...optionsOf({ executor: "per-vu-iterations", vus: buyers, iterations: 1 }, units),
+  ...optionsOf({ executor: "per-vu-iterations", vus: buyers, iterations: 1 }, units, mustSell(units)),
   batch: ATTEMPTS,
   batchPerHost: ATTEMPTS,
 };

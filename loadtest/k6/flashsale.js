@@ -32,6 +32,8 @@ const url = (__ENV.URL || "http://127.0.0.1:8080").replace(/\/+$/, "");
 const isLocal = /^https?:\/\/(127\.[\d.]+|localhost|\[::1\])(:|\/|$)/.test(url);
 const adminKey = __ENV.ADMIN_KEY || (isLocal ? LOCAL_ADMIN_KEY : "");
 if (adminKey === "") throw new Error("ADMIN_KEY is missing: by it the sale is set up, and read afterwards");
+// How many units a sale has that was there before is known only if somebody says so; teardown() asks in any case.
+const isStockKnown = !__ENV.SKU || Boolean(__ENV.UNITS);
 
 // A `repeated` success is one that the shopper had been told before, by the same receipt.
 const counters = {
@@ -48,6 +50,8 @@ const counters = {
 const purchaseDuration = new Trend("purchase_duration", true);
 const statusDuration = new Trend("status_duration", true);
 const receiptDuration = new Trend("receipt_duration", true);
+// Shoppers who were told of a unit, whether the log was late or not.
+const unitsTold = new Counter("units_told");
 const readsAnswered = new Counter("reads_answered");
 const readsRefused = new Counter("reads_refused");
 const readsUnexpected = new Counter("reads_unexpected");
@@ -99,15 +103,13 @@ function milliseconds(text) {
  * @returns {import("k6/options").Options}
  */
 export function optionsOf(scenario, units, thresholds = {}) {
-  // How many units a sale has that was there before is known only if somebody says so; teardown() asks in any case.
-  const isKnown = !__ENV.SKU || Boolean(__ENV.UNITS);
   return {
     scenarios: { load: { ...scenario, gracefulStop: GRACE } },
     setupTimeout: "2m",
     teardownTimeout: "2m",
     summaryTrendStats: ["min", "avg", "med", "p(90)", "p(95)", "p(99)", "max"],
     thresholds: {
-      ...(isKnown ? { purchases_accepted: [`count<=${units}`] } : {}),
+      ...(isStockKnown ? { purchases_accepted: [`count<=${units}`] } : {}),
       purchase_duration: LATENCY,
       purchases_unexpected: ["count==0"],
       reads_unexpected: ["count==0"],
@@ -117,6 +119,15 @@ export function optionsOf(scenario, units, thresholds = {}) {
       ...thresholds,
     },
   };
+}
+
+/**
+ * The threshold of a scenario that must sell: else a run passes in which everybody was turned away.
+ * @param {number} units that may be sold in all
+ * @param {number} buyers where each wants one and has one try: if they are enough, all units must be sold
+ */
+export function mustSell(units, buyers = 0) {
+  return { units_told: [isStockKnown && buyers >= units ? `count==${units}` : "count>=1"] };
 }
 
 /** Clients at a time, at most; each has a connection of its own. */
@@ -344,7 +355,10 @@ function count(answers) {
     isSold = isSold || isSuccess;
     receipt = receipt ?? purchaseNo;
   }
-  if (receipt !== undefined) unitsMissing.add(1);
+  if (receipt !== undefined) {
+    unitsTold.add(1);
+    unitsMissing.add(1);
+  }
   if (receipt !== undefined || answers.some(({ outcome }) => UNKNOWN.includes(outcome))) unitsUntold.add(-1);
   return receipt;
 }

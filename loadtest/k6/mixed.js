@@ -3,6 +3,7 @@
 import exec from "k6/execution";
 import {
   duration,
+  mustSell,
   newShopper,
   openSales,
   optionsOf,
@@ -19,7 +20,7 @@ export { handleSummary, teardown } from "./flashsale.js";
 const units = whole("UNITS", 1000);
 const lasts = duration("30s");
 
-export const options = optionsOf(steady(whole("RATE", 1000), lasts), units);
+export const options = optionsOf(steady(whole("RATE", 1000), lasts), units, mustSell(units));
 
 export const setup = () => openSales({ units, lasts });
 

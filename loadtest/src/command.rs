@@ -16,6 +16,9 @@ use crate::{output::tell, run};
 /// The log's client says all the time that brokers are away; what matters of it is in the error.
 const LOGS: &str = "error,librdkafka=off,rdkafka=off";
 
+/// Longest that the stores may be waited for: a day.
+const CONVERGE_SECONDS_MAX: u64 = 86_400;
+
 const EXAMPLES: &str = "\
 Examples:
   flashsale-load stampede
@@ -24,7 +27,7 @@ Examples:
   flashsale-load soldout --arrivals closed --connections 500 --json - | jq .routes
   flashsale-load status --url http://shop-1:8080 --url http://shop-2:8080 --yes
 
-Exit codes: 0 everything is proven and within its limits; 1 something is not; 64 wrong usage; 69 nobody answers.";
+Exit codes: 0 all that was checked holds, and every limit; 1 something does not; 64 wrong usage; 69 nobody answers.";
 
 /// Sends load to an installation, measures what its clients see, and proves what came of it.
 #[derive(Debug, Parser)]
@@ -78,7 +81,7 @@ pub(crate) struct RunArgs {
     /// For everything that chance decides; each run tells its own.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// Write every attempt to buy into this file, as JSON Lines.
+    /// Write every attempt to buy and every look at a receipt into this file, as JSON Lines.
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
     /// Write the report as JSON; - for stdout.
@@ -95,6 +98,7 @@ pub(crate) struct RunArgs {
     pub(crate) no_verdict: bool,
     /// Seconds that the stores may take to agree.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=CONVERGE_SECONDS_MAX))]
     pub(crate) converge: u64,
     /// Only say what would be done.
     #[arg(long)]
@@ -153,7 +157,28 @@ mod tests {
         let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
         let Command::Stampede(run) = arguments.command else { panic!("{line}") };
         assert_eq!((run.dials.buyers, run.thresholds.len(), run.urls.len()), (Some(50), 2, 1));
-        for wrong in ["--threshold p99", "--arrivals never", "--sku a_b", "--converge soon"] {
+        for wrong in [
+            "--threshold p99",
+            "--arrivals never",
+            "--sku a_b",
+            "--converge soon",
+            "--converge 86401",
+            "--buyers 0",
+            "--buyers 1000001",
+            "--units 0",
+            "--rate 0",
+            "--rate NaN",
+            "--rate 10000001",
+            "--ramp-from 10000001",
+            "--seconds 604801",
+            "--answer-max 0",
+            "--connections 0",
+            "--connections 200001",
+            "--threads 65",
+            "--pipeline 0",
+            "--listeners 100001",
+            "--sales 1001",
+        ] {
             let line = format!("flashsale-load mixed {wrong}");
             assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

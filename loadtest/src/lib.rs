@@ -13,4 +13,5 @@ pub mod history;
 pub mod recorder;
 pub mod report;
 pub mod scenario;
+pub mod timeline;
 pub mod verdict;

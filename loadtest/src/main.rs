@@ -4,7 +4,6 @@ mod command;
 mod failure;
 mod listeners;
 mod output;
-mod piecewise;
 mod place;
 mod progress;
 mod record;

@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::timeline::Timeline;
+
 /// Latencies are kept up to here, in microseconds; longer ones count as this long.
 pub const LATENCY_MAX_US: u64 = 120_000_000;
 /// Different failures that are told apart; the rest is one.
 const FAILURES_MAX: usize = 20;
 const OTHER_FAILURES: &str = "something else";
-const MICROS_PER_SECOND: u64 = 1_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -118,29 +120,20 @@ pub struct ToldReceipt {
     pub at: Box<str>,
 }
 
-/// The answers of one second.
-#[derive(Debug, Clone)]
-pub struct Second {
-    /// Answers by what they said.
-    pub counts: BTreeMap<Outcome, u64>,
-    /// Microseconds from due to the answer, of what was answered and not refused. It grows with what it is given:
-    /// a run of hours has many seconds, most of them quick.
-    pub latency: Histogram<u64>,
-}
-
-impl Default for Second {
-    fn default() -> Self {
-        // Fails for more than 5 digits only.
-        let latency = Histogram::new(2).expect("two digits are few enough");
-        Self { counts: BTreeMap::new(), latency }
-    }
-}
-
-impl Second {
-    fn merge(&mut self, other: &Self) {
-        add(&mut self.counts, &other.counts);
-        self.latency += &other.latency;
-    }
+/// One look at a receipt, as its client saw it. Times are microseconds since the start of the run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Lookup {
+    /// The number of the shopper who asked.
+    pub shopper: u64,
+    /// When it was written; never later than the server had it.
+    pub sent_us: u64,
+    /// When the answer was there, or was given up; never earlier than the server wrote it.
+    pub answered_us: u64,
+    /// What the answer said.
+    pub outcome: Outcome,
+    /// The receipt that the answer shows.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub receipt: Option<ToldReceipt>,
 }
 
 /// One route over the whole run. Latencies are microseconds.
@@ -181,7 +174,8 @@ fn latencies() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect("the bounds are a range, and three digits few enough")
 }
 
-fn add<K: Ord + Clone>(counts: &mut BTreeMap<K, u64>, others: &BTreeMap<K, u64>) {
+/// Adds one count to the other, by what was counted.
+pub(crate) fn add<K: Ord + Clone>(counts: &mut BTreeMap<K, u64>, others: &BTreeMap<K, u64>) {
     for (what, count) in others {
         *counts.entry(what.clone()).or_default() += count;
     }
@@ -218,10 +212,12 @@ impl Times {
 pub struct Recording {
     /// By route, over the whole run.
     pub routes: BTreeMap<Route, Tally>,
-    /// By route and the second since the start in which the answer came, which is the index.
-    pub seconds: BTreeMap<Route, Vec<Second>>,
+    /// By route, when the answers came.
+    pub over_time: BTreeMap<Route, Timeline>,
     /// Every attempt to buy, if they were to be kept; in no order.
     pub attempts: Vec<Attempt>,
+    /// Every look at a receipt, kept where attempts are; in no order.
+    pub lookups: Vec<Lookup>,
     /// What broke, in words, and how often; at most 20 different ones.
     pub failures: BTreeMap<String, u64>,
     /// Requests that were due and never sent: the backlog was full, or the run ended before their turn.
@@ -240,16 +236,11 @@ impl Recording {
         for (route, tally) in &other.routes {
             self.routes.entry(*route).or_default().merge(tally);
         }
-        for (route, seconds) in &other.seconds {
-            let ours = self.seconds.entry(*route).or_default();
-            if ours.len() < seconds.len() {
-                ours.resize_with(seconds.len(), Second::default);
-            }
-            for (second, other) in ours.iter_mut().zip(seconds) {
-                second.merge(other);
-            }
+        for (route, timeline) in &other.over_time {
+            self.over_time.entry(*route).or_default().merge(timeline);
         }
         self.attempts.extend(other.attempts);
+        self.lookups.extend(other.lookups);
         for (what, count) in other.failures {
             self.fail(&what, count);
         }
@@ -274,16 +265,11 @@ impl Recording {
         } else if outcome.is_refused() {
             tally.refused.saturating_record(times.since_due_us());
         }
-        let seconds = self.seconds.entry(route).or_default();
-        let index = usize::try_from(times.answered / 1_000 / MICROS_PER_SECOND).unwrap_or(usize::MAX - 1);
-        if seconds.len() <= index {
-            seconds.resize_with(index + 1, Second::default);
-        }
-        let second = &mut seconds[index];
-        *second.counts.entry(outcome).or_default() += 1;
+        let interval = self.over_time.entry(route).or_default().at(times.answered / NANOS_PER_SECOND);
+        *interval.counts.entry(outcome).or_default() += 1;
         if outcome.is_answered() {
             // It would not grow for a record that saturates.
-            second.latency += times.since_due_us().min(LATENCY_MAX_US);
+            interval.latency += times.since_due_us().min(LATENCY_MAX_US);
         }
     }
 
@@ -319,8 +305,8 @@ mod tests {
         assert!(tally.since_due.max().abs_diff(300_000) < 300, "{}", tally.since_due.max());
         assert!(tally.since_sent.max().abs_diff(200_000) < 200, "{}", tally.since_sent.max());
         assert!(tally.refused.max().abs_diff(10_000) < 10, "{}", tally.refused.max());
-        assert_eq!(recording.seconds[&Route::Purchase].len(), 6);
-        let second = &recording.seconds[&Route::Status][1];
+        assert_eq!(recording.over_time[&Route::Purchase].intervals().len(), 6);
+        let second = &recording.over_time[&Route::Status].intervals()[1];
         assert_eq!((second.counts[&Outcome::Found], second.latency.len()), (1, 1));
         assert!(recording.tally(Route::Receipt).is_none());
     }
@@ -343,9 +329,9 @@ mod tests {
         assert_eq!(merged.counts, whole.counts);
         assert_eq!(merged.since_due, whole.since_due);
         assert_eq!(merged.since_sent, whole.since_sent);
-        let (merged, whole) = (&one.seconds[&Route::Purchase], &all.seconds[&Route::Purchase]);
-        assert_eq!(merged.len(), whole.len());
-        for (merged, whole) in merged.iter().zip(whole) {
+        let (merged, whole) = (&one.over_time[&Route::Purchase], &all.over_time[&Route::Purchase]);
+        assert_eq!(merged.intervals().len(), whole.intervals().len());
+        for (merged, whole) in merged.intervals().iter().zip(whole.intervals()) {
             assert_eq!(merged.counts, whole.counts);
             assert_eq!(merged.latency.len(), whole.latency.len());
         }

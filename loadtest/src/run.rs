@@ -1,6 +1,7 @@
 //! One run, from the sale to the report.
 
 use std::{
+    fs::OpenOptions,
     path::Path,
     process::ExitCode,
     sync::{Arc, atomic::Ordering},
@@ -10,13 +11,14 @@ use std::{
 use anyhow::{Context, Result};
 use flashsale_core::Micros;
 use flashsale_loadtest::{
-    engine::{self, Live, Target},
+    engine::{self, Live, Options, Target, When},
     recorder::Recording,
     report::{Limit, ListenersReport, Report, Run},
     scenario::{Plan, Scenario},
-    verdict::{self, Stores},
+    verdict::{self, Stores, Verdict},
 };
 use flashsale_platform::{open_files, shutdown};
+use nix::sys::resource::{Resource, getrlimit};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -24,7 +26,6 @@ use crate::{
     failure::{Failure, usage},
     listeners::Listeners,
     output::{has_colours, say, tell},
-    piecewise::{self, Moments},
     place::Place,
     progress::Progress,
     record::Record,
@@ -33,12 +34,12 @@ use crate::{
 
 /// Limits of a stampede that nobody gave others for: NF-2.
 const STAMPEDE_LIMITS: [&str; 3] = ["p50<500ms", "p95<1s", "p99<2s"];
+/// Files that are open besides the connections of the load: of the log's client, of Redis and Postgres.
+const OTHER_FILES: usize = 100;
 
 /// What was measured, before it is judged.
 struct Measured {
     recording: Recording,
-    /// The seconds of a run in pieces.
-    moments: Option<Moments>,
     /// Where attempts went that are not kept in memory.
     record: Option<Record>,
 }
@@ -54,8 +55,6 @@ pub(crate) async fn run(scenario: Scenario, arguments: &RunArgs) -> Result<ExitC
     if arguments.sku.is_some() {
         plan.skus = 1;
     }
-    // Asked for in a file, all are kept, for as long as it takes to write them.
-    plan.options.keep_attempts |= arguments.record.is_some();
     let names = names(arguments, &plan);
     if arguments.dry_run {
         say(intention(&place, &plan, &names));
@@ -65,7 +64,9 @@ pub(crate) async fn run(scenario: Scenario, arguments: &RunArgs) -> Result<ExitC
         let hosts = place.urls.join(", ");
         return Err(Failure::Usage(format!("this sends load to {hosts}; --yes says that you may")).into());
     }
+    check_files(arguments).map_err(usage)?;
     open_files::raise_limit();
+    tell_of_open_files(&plan);
     let stop = shutdown::on_signal()?;
     // Before the load: who wants a proof should not learn afterwards that there can be none.
     let stores = if arguments.no_verdict { None } else { Some(Stores::find().await?) };
@@ -86,15 +87,11 @@ pub(crate) async fn run(scenario: Scenario, arguments: &RunArgs) -> Result<ExitC
     };
     let started_at = now();
     let measured = measure(&target, &plan, seed, arguments.record.as_deref(), &stop)?;
-    let Measured { mut recording, moments, record } = measured;
+    let Measured { mut recording, record } = measured;
     let verdict = match &stores {
         Some(stores) => {
-            if let (Some(record), true) = (&record, recording.attempts.is_empty()) {
-                recording.attempts = record.read()?;
-            }
-            tell("Reading Redis, the log and Postgres ...");
             let converge_max = Duration::from_secs(arguments.converge);
-            Some(verdict::reach(stores, &sales.skus, sales.units, &recording, &prefix, converge_max).await)
+            Some(judge(stores, &sales, &mut recording, record.as_ref(), &prefix, converge_max).await)
         }
         None => None,
     };
@@ -103,15 +100,28 @@ pub(crate) async fn run(scenario: Scenario, arguments: &RunArgs) -> Result<ExitC
     let (heard, not_heard) = parted(heard(listeners, &shop, stores.as_ref()).await);
     let (description, url) = (plan.describe(), place.urls.join(", "));
     let about = Run { scenario: name(scenario), description, url, seed, started_at };
-    let mut report = Report::of(&recording, about, heard, verdict, &limits(scenario, arguments)?);
-    if let Some(moments) = moments {
-        moments.fill(&mut report);
-    }
+    let report = Report::of(&recording, about, heard, verdict, &limits(scenario, arguments)?);
     publish(&report, arguments)?;
     if let Some(error) = no_verdict.or(not_heard) {
         return Err(error);
     }
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The verdict. Attempts that are in a file only are read back for it.
+async fn judge(
+    stores: &Stores,
+    sales: &Sales,
+    recording: &mut Recording,
+    record: Option<&Record>,
+    prefix: &str,
+    converge_max: Duration,
+) -> Result<Verdict> {
+    if let (Some(record), true) = (record, recording.attempts.is_empty()) {
+        (recording.attempts, recording.lookups) = record.read()?;
+    }
+    tell("Reading Redis, the log and Postgres ...");
+    verdict::reach(stores, &sales.skus, sales.units, recording, prefix, converge_max).await
 }
 
 /// What listeners saw, if there are any. After the stores agree: what a listener was told of is looked for in them.
@@ -125,6 +135,30 @@ fn parted<T>(result: Option<Result<T>>) -> (Option<T>, Option<anyhow::Error>) {
         Some(Ok(value)) => (Some(value), None),
         Some(Err(error)) => (None, Some(error)),
         None => (None, None),
+    }
+}
+
+/// Fails for a file of the report that cannot be written: after the load is too late to learn of it.
+fn check_files(arguments: &RunArgs) -> Result<()> {
+    for file in [&arguments.json, &arguments.html].into_iter().flatten().filter(|file| !is_stdout(file)) {
+        let opened = OpenOptions::new().append(true).create(true).open(file);
+        opened.with_context(|| format!("write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// `-` stands for it.
+fn is_stdout(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+/// Says so when there may not be as many connections as the plan wants: those beyond would all be broken.
+fn tell_of_open_files(plan: &Plan) {
+    let wanted = plan.options.connections + plan.listeners + OTHER_FILES;
+    if let Ok((most, _)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && most < wanted as u64
+    {
+        tell(format_args!("This system lets a process open {most} files, and {wanted} are wanted; see `ulimit -n`."));
     }
 }
 
@@ -179,25 +213,34 @@ fn measure(
         told.stop.store(true, Ordering::Relaxed);
     });
     let progress = Progress::begin(live.clone());
-    let measured = tokio::task::block_in_place(|| {
-        if plan.is_long() {
-            let (recording, moments) = piecewise::run(target, plan, seed, &live, record.as_mut())?;
-            return anyhow::Ok((recording, Some(moments)));
-        }
-        let request = |n: u64| plan.request(n);
-        let recording = engine::run(target, &plan.options, plan.arrivals, plan.lasts, seed, &request, &live)?;
-        if let Some(record) = record.as_mut() {
-            record.append(&recording.attempts)?;
-        }
-        Ok((recording, None))
-    });
+    let sent = tokio::task::block_in_place(|| send(target, plan, seed, &live, record.as_mut()));
     drop(progress);
     interruption.abort();
-    let (recording, moments) = measured?;
+    let recording = sent?;
     if stop.is_cancelled() {
         tell("Interrupted: what follows is about what was sent until then.");
     }
-    Ok(Measured { recording, moments, record })
+    Ok(Measured { recording, record })
+}
+
+/// The load itself. What is wanted in a file and would be too much for the memory is written as it comes, the rest when
+/// nothing is measured any more.
+fn send(target: &Target, plan: &Plan, seed: u64, live: &Live, record: Option<&mut Record>) -> Result<Recording> {
+    let when = When { arrivals: plan.arrivals, lasts: plan.lasts, seed };
+    let request = |n: u64| plan.request(n);
+    match record {
+        Some(record) if !plan.options.keep_attempts => {
+            let options = Options { keep_attempts: true, ..plan.options.clone() };
+            record.fill(live, |hand_over| engine::run_into(target, &options, when, &request, live, Some(hand_over)))
+        }
+        record => {
+            let recording = engine::run_into(target, &plan.options, when, &request, live, None)?;
+            if let Some(record) = record {
+                record.append(&recording.attempts, &recording.lookups)?;
+            }
+            Ok(recording)
+        }
+    }
 }
 
 fn limits(scenario: Scenario, arguments: &RunArgs) -> Result<Vec<Limit>> {
@@ -212,22 +255,22 @@ fn name(scenario: Scenario) -> String {
     value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-/// The report where it was asked for, and on stdout.
+/// The report on stdout, and where else it was asked for. On stdout first: it is told also when a file fails.
 fn publish(report: &Report, arguments: &RunArgs) -> Result<()> {
-    if let Some(file) = &arguments.html {
-        std::fs::write(file, report.html()).with_context(|| format!("write {}", file.display()))?;
-    }
+    let write =
+        |file: &Path, text: String| std::fs::write(file, text).with_context(|| format!("write {}", file.display()));
     match &arguments.json {
-        Some(file) if file.as_os_str() == "-" => {
-            say(report.json()?);
-            return Ok(());
+        Some(file) if is_stdout(file) => say(report.json()?),
+        json => {
+            say(report.text(has_colours()).trim_end());
+            if let Some(file) = json {
+                write(file, report.json()? + "\n")?;
+            }
         }
-        Some(file) => {
-            std::fs::write(file, report.json()? + "\n").with_context(|| format!("write {}", file.display()))?;
-        }
-        None => {}
     }
-    say(report.text(has_colours()).trim_end());
+    if let Some(file) = &arguments.html {
+        write(file, report.html())?;
+    }
     Ok(())
 }
 

@@ -1,14 +1,15 @@
 //! What a run does: who sends what, and when.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use anyhow::{Result, ensure};
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
+use flashsale_core::sale::STOCK_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     arrivals::Arrivals,
-    engine::{Options, Request},
+    engine::{BACKLOG_MAX, Options, Request},
     recorder::Route,
 };
 
@@ -28,9 +29,16 @@ const KEPT_CLOSED_MAX: Duration = Duration::from_secs(60);
 const RATE_MAX: f64 = 10_000_000.0;
 /// Longest run: a week.
 const SECONDS_MAX: f64 = 604_800.0;
-const CONNECTIONS_MAX: usize = 200_000;
-const THREADS_MAX: usize = 64;
+const CONNECTIONS_MAX: u64 = 200_000;
+const THREADS_MAX: u64 = 64;
+const PIPELINE_MAX: u64 = 1_000;
+const LISTENERS_MAX: u64 = 100_000;
+const SALES_MAX: u64 = 1_000;
+/// Most requests in one moment, and so most shoppers: more could not wait for a connection, and would never be sent.
+const BURST_MAX: u64 = BACKLOG_MAX as u64;
 const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// Longest that anybody may wait for an answer, in seconds.
+const ANSWER_SECONDS_MAX: f64 = 3_600.0;
 
 /// What is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -69,43 +77,43 @@ pub enum Shape {
 #[derive(Debug, Clone, Default, Args)]
 pub struct Dials {
     /// Shoppers: who come at once, or who try again and again.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=BURST_MAX))]
     pub buyers: Option<u64>,
     /// Units for sale, of each sale.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=STOCK_MAX))]
     pub units: Option<u64>,
     /// Requests a second.
-    #[arg(long)]
+    #[arg(long, value_parser = above_zero(RATE_MAX))]
     pub rate: Option<f64>,
     /// How requests arrive.
     #[arg(long, value_enum)]
     pub arrivals: Option<Shape>,
     /// Requests a second that a ramp begins with.
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = from_zero(RATE_MAX))]
     pub ramp_from: Option<f64>,
     /// How long requests are sent.
-    #[arg(long)]
+    #[arg(long, value_parser = above_zero(SECONDS_MAX))]
     pub seconds: Option<f64>,
     /// Most connections at a time.
-    #[arg(long)]
+    #[arg(long, value_parser = count(1..=CONNECTIONS_MAX))]
     pub connections: Option<usize>,
     /// Threads that send.
-    #[arg(long)]
+    #[arg(long, value_parser = count(1..=THREADS_MAX))]
     pub threads: Option<usize>,
     /// A connection for each request.
     #[arg(long)]
     pub no_keep_alive: bool,
     /// Requests under way on a connection; with 1 none waits behind another.
-    #[arg(long)]
+    #[arg(long, value_parser = count(1..=PIPELINE_MAX))]
     pub pipeline: Option<usize>,
     /// Seconds after which a request counts as not answered.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = above_zero(ANSWER_SECONDS_MAX))]
     pub answer_max: Option<f64>,
     /// Pages that listen to the live stream meanwhile.
-    #[arg(long)]
+    #[arg(long, value_parser = count(0..=LISTENERS_MAX))]
     pub listeners: Option<usize>,
     /// Sales among which shoppers are spread.
-    #[arg(long)]
+    #[arg(long, value_parser = count(1..=SALES_MAX))]
     pub sales: Option<usize>,
     /// Keep every attempt in memory however many there are, for the check of the answers.
     #[arg(long)]
@@ -185,7 +193,7 @@ impl Plan {
         let rate = within("--rate", dials.rate.unwrap_or(usual.rate), RATE_MAX)?;
         let seconds = within("--seconds", dials.seconds.unwrap_or(usual.seconds), SECONDS_MAX)?;
         let buyers = dials.buyers.unwrap_or(usual.buyers);
-        ensure!(buyers > 0, "--buyers must be 1 or more");
+        ensure!((1..=BURST_MAX).contains(&buyers), "--buyers must be 1 to 1,000,000");
         let arrivals = match dials.arrivals.unwrap_or(usual.shape) {
             Shape::Constant => Arrivals::Constant { rate },
             Shape::Poisson => Arrivals::Poisson { rate },
@@ -194,22 +202,25 @@ impl Plan {
                 ensure!((0.0..=RATE_MAX).contains(&from), "--ramp-from must be 0 or more");
                 Arrivals::Ramp { from, to: rate }
             }
-            Shape::Burst if scenario == Scenario::Duplicates => Arrivals::Burst { count: buyers.saturating_mul(TRIES) },
+            Shape::Burst if scenario == Scenario::Duplicates => Arrivals::Burst { count: buyers * TRIES },
             Shape::Burst => Arrivals::Burst { count: buyers },
             Shape::Closed => Arrivals::Closed,
         };
+        let is_too_many = matches!(arrivals, Arrivals::Burst { count } if count > BURST_MAX);
+        ensure!(!is_too_many, "--buyers must be 1 to {} here, where each tries {TRIES} times", BURST_MAX / TRIES);
         let is_ramp = matches!(arrivals, Arrivals::Ramp { .. });
         ensure!(is_ramp || dials.ramp_from.is_none(), "--ramp-from is for --arrivals ramp");
         let lasts = Duration::from_secs_f64(seconds);
         let skus = dials.sales.unwrap_or(usual.skus);
-        ensure!((1..=1_000).contains(&skus), "--sales must be 1 to 1,000");
+        ensure!(is_within(skus, 1..=SALES_MAX), "--sales must be 1 to 1,000");
         let units = dials.units.unwrap_or_else(|| match usual.units {
             0 => for_sale(arrivals, lasts, skus),
             units => units,
         });
-        ensure!((1..=flashsale_core::sale::STOCK_MAX).contains(&units), "--units must be 1 to 1,000,000,000");
+        ensure!((1..=STOCK_MAX).contains(&units), "--units must be 1 to 1,000,000,000");
         let options = options(scenario, dials, usual.connections, arrivals, lasts)?;
         let listeners = dials.listeners.unwrap_or(usual.listeners);
+        ensure!(is_within(listeners, 0..=LISTENERS_MAX), "--listeners must be at most 100,000");
         Ok(Self { scenario, arrivals, lasts, options, buyers, units, listeners, skus })
     }
 
@@ -241,12 +252,6 @@ impl Plan {
 
     fn sku(&self, shopper: u64) -> u32 {
         sku_of(shopper, self.skus)
-    }
-
-    /// Whether it may last for hours: at so steady a rate that it can be cut into pieces.
-    pub fn is_long(&self) -> bool {
-        let is_steady = matches!(self.arrivals, Arrivals::Constant { .. } | Arrivals::Poisson { .. });
-        self.scenario == Scenario::Soak && is_steady
     }
 
     /// Whether somebody buys, so that the sale must run.
@@ -304,6 +309,29 @@ fn earlier_buyer(n: u64) -> u64 {
     round * ROUND + STATUS + scattered(n + 1) % PURCHASES
 }
 
+/// A parser of whole numbers in this range.
+fn count(range: RangeInclusive<u64>) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(range)
+}
+
+/// A parser of numbers that are more than 0 and at most `max`.
+fn above_zero(max: f64) -> impl Fn(&str) -> Result<f64> + Clone + Send + Sync + 'static {
+    move |text: &str| within("it", text.parse()?, max)
+}
+
+/// A parser of numbers from 0 to `max`.
+fn from_zero(max: f64) -> impl Fn(&str) -> Result<f64> + Clone + Send + Sync + 'static {
+    move |text: &str| {
+        let number: f64 = text.parse()?;
+        ensure!((0.0..=max).contains(&number), "it must be 0 to {max}");
+        Ok(number)
+    }
+}
+
+fn is_within(number: usize, range: RangeInclusive<u64>) -> bool {
+    range.contains(&(number as u64))
+}
+
 fn within(dial: &str, value: f64, max: f64) -> Result<f64> {
     ensure!(value > 0.0 && value <= max, "{dial} must be more than 0 and at most {max}");
     Ok(value)
@@ -329,14 +357,15 @@ fn options(
         _ => usize::MAX,
     };
     let connections = dials.connections.unwrap_or_else(|| usual_connections.min(at_once));
-    ensure!((1..=CONNECTIONS_MAX).contains(&connections), "--connections must be 1 to {CONNECTIONS_MAX}");
+    ensure!(is_within(connections, 1..=CONNECTIONS_MAX), "--connections must be 1 to {CONNECTIONS_MAX}");
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // The servers are often on the same machine.
     let threads = dials.threads.unwrap_or_else(|| (cores / 4).clamp(1, 8)).min(connections);
-    ensure!((1..=THREADS_MAX).contains(&threads), "--threads must be 1 to {THREADS_MAX}");
+    ensure!(is_within(threads, 1..=THREADS_MAX), "--threads must be 1 to {THREADS_MAX}");
     let pipeline = dials.pipeline.unwrap_or(1);
-    ensure!((1..=1_000).contains(&pipeline), "--pipeline must be 1 to 1,000");
-    let answer_max = within("--answer-max", dials.answer_max.unwrap_or(ANSWER_MAX.as_secs_f64()), 3_600.0)?;
+    ensure!(is_within(pipeline, 1..=PIPELINE_MAX), "--pipeline must be 1 to 1,000");
+    let answer_max = dials.answer_max.unwrap_or(ANSWER_MAX.as_secs_f64());
+    let answer_max = within("--answer-max", answer_max, ANSWER_SECONDS_MAX)?;
     let few = arrivals.expected(lasts).map_or(lasts <= KEPT_CLOSED_MAX, |expected| expected <= KEPT_MAX);
     let kept = match scenario {
         Scenario::Status => false,

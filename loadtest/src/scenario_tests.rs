@@ -58,7 +58,7 @@ fn mixed_load_is_80_15_and_5_in_a_hundred() {
 fn a_long_run_spreads_shoppers_over_its_sales_and_sells_them() {
     let plan = plan(Scenario::Soak, &Dials::default());
     // 200 a second for an hour, 15 % of them purchases, over four sales.
-    assert_eq!((plan.skus, plan.units, plan.is_long()), (4, 24_300, true));
+    assert_eq!((plan.skus, plan.units), (4, 24_300));
     assert!(!plan.options.keep_attempts);
     let skus: BTreeSet<u32> = (0..1_000).map(|n| plan.request(n).sku).collect();
     assert_eq!(skus, BTreeSet::from([0, 1, 2, 3]));
@@ -76,6 +76,8 @@ fn what_cannot_be_is_refused_by_its_name() {
         (Dials { rate: Some(f64::NAN), ..Dials::default() }, "--rate"),
         (Dials { seconds: Some(-1.0), ..Dials::default() }, "--seconds"),
         (Dials { buyers: Some(0), ..Dials::default() }, "--buyers"),
+        (Dials { buyers: Some(1_000_001), ..Dials::default() }, "--buyers"),
+        (Dials { listeners: Some(100_001), ..Dials::default() }, "--listeners"),
         (Dials { units: Some(0), ..Dials::default() }, "--units"),
         (Dials { connections: Some(0), ..Dials::default() }, "--connections"),
         (Dials { threads: Some(0), ..Dials::default() }, "--threads"),
@@ -87,6 +89,15 @@ fn what_cannot_be_is_refused_by_its_name() {
         let why = refused(dials);
         assert!(why.contains(named), "{named}: {why}");
     }
+}
+
+#[test]
+fn no_more_come_at_once_than_can_wait() {
+    let of = |scenario, buyers| Plan::of(scenario, &Dials { buyers: Some(buyers), ..Dials::default() });
+    assert_eq!(of(Scenario::Stampede, 1_000_000).unwrap().arrivals, Arrivals::Burst { count: 1_000_000 });
+    assert_eq!(of(Scenario::Duplicates, 10_000).unwrap().arrivals, Arrivals::Burst { count: 1_000_000 });
+    let refused = of(Scenario::Duplicates, 10_001).unwrap_err().to_string();
+    assert!(refused.contains("--buyers must be 1 to 10000 here"), "{refused}");
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub mod recover;
 pub mod relay;
 pub mod status;
 
+use std::sync::Arc;
+
 use flashsale_ledger::{DECIDED_TO_SENT_MAX, Ledger};
 use flashsale_lua::{ChangedSale, HotState};
 use flashsale_sql::Store;
@@ -80,6 +82,13 @@ impl Service {
             relay: relay::Service::new(config.relay.clone(), hot.clone(), ledger.clone()),
             status: status::Service::new(config.status.clone(), hot.clone(), ledger.clone(), instance),
         }
+    }
+
+    /// Tells `listener` of every decision, see [`monitor::Service::telling`].
+    #[must_use]
+    pub fn telling(mut self, listener: Arc<dyn monitor::Listener>) -> Self {
+        self.monitor = self.monitor.telling(listener);
+        self
     }
 
     /// Runs all parts until `shutdown`.

@@ -6,15 +6,16 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use flashsale_audit::logged;
+use flashsale_audit::logged_after;
 use flashsale_core::{Micros, SaleId, SaleState, SaleStatus, Sku, watch::Watch};
-use flashsale_ledger::Ledger;
+use flashsale_ledger::{BorrowedDecision, Ledger};
 use flashsale_schemas::{Topic, events::PurchaseDecision};
-use flashsale_streaming::{Record, View, ViewConfig};
+use flashsale_streaming::{View, ViewConfig};
 use tokio::{
     runtime::Handle,
     time::{MissedTickBehavior, interval},
@@ -38,6 +39,8 @@ struct Seen {
     violations: BTreeMap<&'static str, u64>,
     /// How late the latest record came since the last look.
     lag: Duration,
+    /// The sale of the latest record.
+    last: Option<SaleId>,
 }
 
 type Shared = Arc<Mutex<Seen>>;
@@ -52,10 +55,13 @@ fn now_ms() -> i64 {
 }
 
 impl Seen {
-    fn take(&mut self, decision: &PurchaseDecision, status: Option<&SaleStatus>) {
-        let (Some(logged), Ok(sku)) = (logged(decision), Sku::new(&decision.sku)) else { return };
-        let (_, watch) =
-            self.watches.entry(logged.sale_id.clone()).or_insert_with(|| (sku, Watch::new(logged.sale_id.clone())));
+    fn take(&mut self, decision: &BorrowedDecision<'_>, status: Option<&SaleStatus>) {
+        let Some(logged) = logged_after(&mut self.last, decision) else { return };
+        if !self.watches.contains_key(&logged.sale_id) {
+            let Ok(sku) = Sku::new(&decision.sku) else { return };
+            self.watches.insert(logged.sale_id.clone(), (sku, Watch::new(logged.sale_id.clone())));
+        }
+        let Some((sku, watch)) = self.watches.get_mut(&logged.sale_id) else { return };
         let now = Micros(now_ms().saturating_mul(1_000));
         let configured = status
             .filter(|status| status.config.sale_id == logged.sale_id)
@@ -65,7 +71,7 @@ impl Seen {
             *seen += 1;
             metrics::violations(violation.invariant, *seen);
             if *seen <= TOLD_MAX {
-                tracing::error!(sku = decision.sku, invariant = violation.invariant, %violation, "the log breaks a rule");
+                tracing::error!(%sku, invariant = violation.invariant, %violation, "the log breaks a rule");
             }
         }
     }
@@ -80,16 +86,36 @@ impl Seen {
     }
 }
 
+/// Whoever else in this process wants to see every decision.
+pub trait Listener: Send + Sync {
+    /// A decision, and when its record was written, in milliseconds since 1970.
+    fn decision(&self, decision: &BorrowedDecision<'_>, written_ms: i64);
+    /// All that the log had at the start was told.
+    fn caught_up(&self);
+}
+
 /// The monitor.
-#[derive(Debug)]
 pub struct Service {
     ledger: Ledger,
+    listener: Option<Arc<dyn Listener>>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("ledger", &self.ledger).finish_non_exhaustive()
+    }
 }
 
 impl Service {
     /// A monitor of the log.
     pub fn new(ledger: Ledger) -> Self {
-        Self { ledger }
+        Self { ledger, listener: None }
+    }
+
+    /// Tells `listener` too: whoever else in this process wants to see every decision need not read the log again.
+    #[must_use]
+    pub fn telling(self, listener: Arc<dyn Listener>) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     /// Watches until `shutdown`.
@@ -107,12 +133,16 @@ impl Service {
         let topics = vec![self.ledger.topic(Topic::PurchaseDecisions).to_owned()];
         let config = ViewConfig { name: "processor-monitor".into(), topics };
         let (into, table, runtime) = (seen.clone(), sales.clone(), Handle::current());
-        let _view = View::start(self.ledger.streaming(), config, move |record: Record| {
+        let (mut waiting, listener) = (self.listener.clone(), self.listener);
+        let view = View::glance(self.ledger.streaming(), config, move |record| {
             // The decoder looks unknown schemas up on this runtime.
             let _guard = runtime.enter();
             // What cannot be read the sink buries.
-            let Some(Ok(decision)) = record.payload.as_deref().map(|payload| decoder.decode(payload)) else { return };
-            let status = Sku::new(&decision.sku).ok().and_then(|sku| table.get(&sku));
+            let Some(Ok(decision)) = record.payload.map(|payload| decoder.decode_borrowed(payload)) else { return };
+            if let Some(listener) = &listener {
+                listener.decision(&decision, record.timestamp_ms);
+            }
+            let status = table.get(&decision.sku);
             let mut seen = lock(&into);
             let late = Duration::from_millis(u64::try_from(now_ms() - record.timestamp_ms).unwrap_or(0));
             seen.lag = seen.lag.max(late);
@@ -124,6 +154,9 @@ impl Service {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 _ = ticks.tick() => {}
+            }
+            if let Some(listener) = waiting.take_if(|_| view.is_caught_up()) {
+                listener.caught_up();
             }
             let mut seen = lock(&seen);
             seen.look();
@@ -137,7 +170,7 @@ impl Service {
             seen.watches.retain(|sale, (sku, _)| !gone(sku, sale));
         }
         // Joins its thread.
-        drop(tokio::task::spawn_blocking(move || drop(_view)).await);
+        drop(tokio::task::spawn_blocking(move || drop(view)).await);
         Ok(())
     }
 }

@@ -336,7 +336,7 @@ struct Unit {
 
 fn decode(decoder: &Decoder<PurchaseDecision>, record: &Record) -> Outcome<Unit> {
     let Some(payload) = &record.payload else { return Outcome::Skip };
-    let decision = match decoder.decode(payload) {
+    let decision = match decoder.decode_borrowed(payload) {
         Ok(decision) => decision,
         // The Postgres sink, which needs every record, buries what is bad: one letter is enough.
         Err(error) if error.is_data_error() => return Outcome::Skip,

@@ -5,6 +5,7 @@
 
 use std::{
     any::type_name,
+    borrow::Cow,
     fmt,
     io::{self, Read},
     marker::PhantomData,
@@ -17,6 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     Registry, Topic,
     datum::{ByHand, Malformed},
+    events::{PurchaseDecision, decision},
     registry::{Known, RegistryError},
 };
 
@@ -124,6 +126,16 @@ impl<T: Event> Encoder<T> {
     }
 }
 
+impl Encoder<PurchaseDecision> {
+    /// As [`Encoder::encode`], whoever owns the texts.
+    pub fn encode_decision<Text: AsRef<str>>(&self, event: &PurchaseDecision<Text>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        out.extend_from_slice(&self.header);
+        decision::write(event, &mut out);
+        out
+    }
+}
+
 impl<T> fmt::Debug for Encoder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Encoder")
@@ -154,19 +166,18 @@ impl<T: Event> Decoder<T> {
 
     /// The value in `record`. Never blocks: an unknown schema is looked up in the background.
     pub fn decode(&self, record: &[u8]) -> Result<T, DecodeError> {
-        let Some((header, mut datum)) = record.split_first_chunk::<HEADER_BYTES>() else {
-            return Err(DecodeError::TooShort(record.len()));
-        };
-        let [MAGIC, id @ ..] = *header else { return Err(DecodeError::BadMagic(header[0])) };
-        let id = u32::from_be_bytes(id);
-        let malformed = |source| DecodeError::Datum { id, source };
-        if id == self.own_id {
-            let event = match T::BY_HAND {
-                Some(ByHand { read, .. }) => read(&mut datum).map_err(malformed)?,
-                None => self.reader.read_deser(&mut datum).map_err(|error| malformed(error.into()))?,
-            };
-            return nothing_left(datum).map(|()| event).map_err(malformed);
+        let (id, datum) = split(record)?;
+        if id != self.own_id {
+            return self.resolve(id, datum);
         }
+        whole(id, datum, |datum| match T::BY_HAND {
+            Some(ByHand { read, .. }) => read(datum),
+            None => Ok(self.reader.read_deser(datum)?),
+        })
+    }
+
+    fn resolve(&self, id: u32, datum: &[u8]) -> Result<T, DecodeError> {
+        let malformed = |source| DecodeError::Datum { id, source };
         match self.registry.known(id) {
             Known::Schema(writer) => resolve(&writer, own_schema::<T>(), datum).map_err(malformed),
             Known::Unusable => Err(DecodeError::UnknownSchema(id)),
@@ -176,6 +187,37 @@ impl<T: Event> Decoder<T> {
             }
         }
     }
+}
+
+impl Decoder<PurchaseDecision> {
+    /// As [`Decoder::decode`], with the texts left where they are in a record of our own schema.
+    pub fn decode_borrowed<'a>(&self, record: &'a [u8]) -> Result<PurchaseDecision<Cow<'a, str>>, DecodeError> {
+        let (id, datum) = split(record)?;
+        if id != self.own_id {
+            return self.resolve(id, datum).map(|event| event.map(Cow::Owned));
+        }
+        whole(id, datum, decision::read)
+    }
+}
+
+/// A record's schema id and its datum.
+fn split(record: &[u8]) -> Result<(u32, &[u8]), DecodeError> {
+    let Some((header, datum)) = record.split_first_chunk::<HEADER_BYTES>() else {
+        return Err(DecodeError::TooShort(record.len()));
+    };
+    let [MAGIC, id @ ..] = *header else { return Err(DecodeError::BadMagic(header[0])) };
+    Ok((u32::from_be_bytes(id), datum))
+}
+
+/// Reads a datum of schema `id` and checks that nothing follows.
+fn whole<'a, T>(
+    id: u32,
+    mut datum: &'a [u8],
+    read: impl FnOnce(&mut &'a [u8]) -> Result<T, Malformed>,
+) -> Result<T, DecodeError> {
+    let malformed = |source| DecodeError::Datum { id, source };
+    let event = read(&mut datum).map_err(malformed)?;
+    nothing_left(datum).map(|()| event).map_err(malformed)
 }
 
 impl<T> fmt::Debug for Decoder<T> {

@@ -71,17 +71,17 @@ pub(crate) fn read_long(datum: &mut &[u8]) -> Result<i64, Malformed> {
     Err("a number without an end".into())
 }
 
-/// Copied only once its length is known to be there: a corrupt one allocates nothing.
-pub(crate) fn read_text(datum: &mut &[u8]) -> Result<String, Malformed> {
+/// Made only once its length is known to be there: a corrupt one allocates nothing.
+pub(crate) fn read_text<'a, Text: From<&'a str>>(datum: &mut &'a [u8]) -> Result<Text, Malformed> {
     let length = usize::try_from(read_long(datum)?).map_err(|_| "a text of negative length")?;
     let (text, rest) = datum.split_at_checked(length).ok_or("the datum is cut off")?;
     *datum = rest;
-    Ok(std::str::from_utf8(text)?.to_owned())
+    Ok(std::str::from_utf8(text)?.into())
 }
 
-pub(crate) fn read_optional<T>(
-    datum: &mut &[u8],
-    read: impl FnOnce(&mut &[u8]) -> Result<T, Malformed>,
+pub(crate) fn read_optional<'a, T>(
+    datum: &mut &'a [u8],
+    read: impl FnOnce(&mut &'a [u8]) -> Result<T, Malformed>,
 ) -> Result<Option<T>, Malformed> {
     match read_long(datum)? {
         0 => Ok(None),
@@ -123,7 +123,7 @@ mod tests {
         assert!(read_long(&mut &too_long[..]).is_err());
         // A text of a negative length, one longer than what follows, one that is not UTF-8.
         for bytes in [&[1_u8][..], &[0x80, 0x80, 0x80, 0x80, 0x40, b'a'], &[2, 0xff]] {
-            assert!(read_text(&mut &*bytes).is_err(), "{bytes:?}");
+            assert!(read_text::<String>(&mut &*bytes).is_err(), "{bytes:?}");
         }
         assert!(read_optional(&mut &[4_u8][..], read_long).is_err());
         assert!(read_symbol(&mut &[4_u8][..], &["A", "B"]).is_err());

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Event, Topic, datum::ByHand};
 
-mod decision;
+pub(crate) mod decision;
 mod operator;
 
 pub use operator::{ConsumerControl, ConsumerPositions, ControlAction, OperatorAct, OperatorAction, PartitionPosition};
@@ -41,23 +41,23 @@ pub enum DecidedBy {
     Unknown,
 }
 
-/// What became of one attempt to buy.
+/// What became of one attempt to buy. `Text` is [`String`], or borrowed from a record or from whoever decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PurchaseDecision {
+pub struct PurchaseDecision<Text = String> {
     /// Names the decision; of an accepted one see [`accepted_id`].
-    pub decision_id: String,
+    pub decision_id: Text,
     /// The sale that the attempt named.
-    pub sale_id: String,
+    pub sale_id: Text,
     /// What was to be bought.
-    pub sku: String,
+    pub sku: Text,
     /// Who wanted it.
-    pub user_id: String,
+    pub user_id: Text,
     /// Which try of theirs.
-    pub request_id: String,
+    pub request_id: Text,
     /// The answer.
     pub outcome: Outcome,
     /// A [`flashsale_core::NotActive`], when the sale was not active.
-    pub reason: Option<String>,
+    pub reason: Option<Text>,
     /// The unit sold now, or held already.
     pub sequence: Option<i64>,
     /// Units sold after this decision; none when decided at the edge.
@@ -71,12 +71,34 @@ pub struct PurchaseDecision {
     /// Who answered.
     pub decided_by: DecidedBy,
     /// The instance that published this.
-    pub ingest_id: String,
+    pub ingest_id: Text,
 }
 
 impl Event for PurchaseDecision {
     const TOPIC: Topic = Topic::PurchaseDecisions;
     const BY_HAND: Option<ByHand<Self>> = Some(decision::BY_HAND);
+}
+
+impl<Text> PurchaseDecision<Text> {
+    /// The same with every text passed through `change`.
+    pub fn map<Changed>(self, change: impl Fn(Text) -> Changed) -> PurchaseDecision<Changed> {
+        PurchaseDecision {
+            decision_id: change(self.decision_id),
+            sale_id: change(self.sale_id),
+            sku: change(self.sku),
+            user_id: change(self.user_id),
+            request_id: change(self.request_id),
+            outcome: self.outcome,
+            reason: self.reason.map(&change),
+            sequence: self.sequence,
+            as_of_sequence: self.as_of_sequence,
+            remaining_stock: self.remaining_stock,
+            decided_at: self.decided_at,
+            received_at: self.received_at,
+            decided_by: self.decided_by,
+            ingest_id: change(self.ingest_id),
+        }
+    }
 }
 
 /// The decision id of the sale of unit `sequence`: the same however often it is published.

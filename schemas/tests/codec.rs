@@ -1,6 +1,8 @@
 //! The codec against anything that may lie in a log.
 #![allow(clippy::unwrap_used)] // as in unit tests
 
+use std::borrow::Cow;
+
 use apache_avro::{Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
 use flashsale_core::{Micros, SaleId};
 use flashsale_schemas::{
@@ -73,7 +75,11 @@ proptest! {
         encoder.encode_into(&decision, &mut out).unwrap();
         prop_assert_eq!(&out[..11], b"before\x00\x01\x02\x03\x04");
         let decoder = Decoder::<PurchaseDecision>::new(OWN_ID, Registry::builtin());
-        prop_assert_eq!(decoder.decode(&out[6..]).unwrap(), decision);
+        prop_assert_eq!(&decoder.decode(&out[6..]).unwrap(), &decision);
+        let borrowed = decoder.decode_borrowed(&out[6..]).unwrap();
+        prop_assert!(matches!(borrowed.user_id, Cow::Borrowed(_)), "nothing is copied");
+        prop_assert_eq!(Encoder::<PurchaseDecision>::new(OWN_ID).encode_decision(&borrowed), &out[6..]);
+        prop_assert_eq!(borrowed.map(Cow::into_owned), decision);
     }
 
     #[test]

@@ -10,7 +10,11 @@ use flashsale_core::{Micros, SaleId, Sku, invariants::Sold};
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 
-use crate::{Answer, Error, Store, product::bigint};
+use crate::{
+    Answer, Error, Fault, Store,
+    copy::{self, copy},
+    product::bigint,
+};
 
 /// What one record says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +177,16 @@ impl<'a> Plan<'a> {
         self.count(&unit.receipt.sale_id, unit.receipt.decided_at, Answer::Accepted);
     }
 
+    /// Whether these are many units that were never read before: a consumer that was put back has written them.
+    fn is_new_to(&self, batch: &Apply<'_>, places: &[Place]) -> bool {
+        let never_read = |new: &New<'_>| batch.entries[new.entry].offset >= places[new.read].counted;
+        self.new.len() >= copy::UNITS_MIN && self.new.iter().all(never_read)
+    }
+
+    fn all_inserted(&mut self) {
+        (0..self.new.len()).for_each(|index| self.inserted(index));
+    }
+
     fn columns(&self) -> Columns<'a> {
         let mut columns = Columns::default();
         for New { sku, unit, .. } in &self.new {
@@ -224,8 +238,25 @@ impl Store {
         Ok(applied)
     }
 
+    /// What nearly always is the case is tried first: that no unit of the batch is there yet.
     async fn attempt(
         &self,
+        consumer: &str,
+        batch: &Apply<'_>,
+    ) -> Result<(Transaction<'static, Postgres>, Applied), Error> {
+        let sold = batch.entries.iter().filter(|entry| matches!(entry.decided, Decided::Sold { .. })).count();
+        if sold >= copy::UNITS_MIN {
+            match self.attempt_by(Way::Copy, consumer, batch).await {
+                Err(error) if error.fault() == Fault::Data => {}
+                attempted => return attempted,
+            }
+        }
+        self.attempt_by(Way::Insert, consumer, batch).await
+    }
+
+    async fn attempt_by(
+        &self,
+        way: Way,
         consumer: &str,
         batch: &Apply<'_>,
     ) -> Result<(Transaction<'static, Postgres>, Applied), Error> {
@@ -233,13 +264,27 @@ impl Store {
         let places = lock(&mut transaction, consumer, &batch.reads).await?;
         let fresh = note_redriven(&mut transaction, batch, &places).await?;
         let mut plan = Plan::new(batch, &places, fresh);
-        let conflicts = insert(&mut transaction, &mut plan).await?;
+        let conflicts = if matches!(way, Way::Copy) && plan.is_new_to(batch, &places) {
+            transaction = copy(transaction, plan.new.iter().map(|new| (new.sku, new.unit))).await?;
+            plan.all_inserted();
+            Vec::new()
+        } else {
+            insert(&mut transaction, &mut plan).await?
+        };
         if !conflicts.is_empty() {
             return Ok((transaction, Applied::Conflicts(conflicts)));
         }
         account(&mut transaction, consumer, batch, &plan).await?;
         Ok((transaction, Applied::Written(plan.results)))
     }
+}
+
+/// How units become rows.
+enum Way {
+    /// Fast, and only if none of them is there.
+    Copy,
+    /// Whatever is there; says what became of each.
+    Insert,
 }
 
 /// How far a consumer got in a partition.
@@ -318,7 +363,7 @@ async fn insert(transaction: &mut Transaction<'static, Postgres>, plan: &mut Pla
         .map_err(Error::at("inserting purchases"))?
         .rows_affected();
     if inserted == plan.new.len() as u64 {
-        (0..plan.new.len()).for_each(|index| plan.inserted(index));
+        plan.all_inserted();
         return Ok(Vec::new());
     }
     let verdicts: Vec<(bool, bool, Option<String>)> =
@@ -331,7 +376,8 @@ async fn insert(transaction: &mut Transaction<'static, Postgres>, plan: &mut Pla
         // Sorted: a repetition within the batch stands next to the unit that went in.
         let repeated = index > 0 && key(plan.new[index - 1].unit) == key(plan.new[index].unit);
         if !same {
-            let stored = stored.unwrap_or_else(|| "its receipt number for another unit".into());
+            // Its rival is deleted by now, or an index that is none of ours refused it.
+            let stored = stored.unwrap_or_else(|| "no unit in its place, and refused it all the same".into());
             conflicts.push(Conflict { entry: plan.new[index].entry, stored });
         } else if fresh && !repeated {
             plan.inserted(index);

@@ -5,6 +5,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used)]
 
 mod apply;
+mod copy;
 mod error;
 mod offset;
 mod product;

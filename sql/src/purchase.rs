@@ -89,12 +89,19 @@ pub(crate) struct Unit(pub(crate) Sold);
 
 impl FromRow<'_, PgRow> for Unit {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        Ok(Self(Sold {
-            user: UserId::new(row.try_get("user_id")?).map_err(undecodable("user_id"))?,
-            request_id: RequestId::new(row.try_get("request_id")?).map_err(undecodable("request_id"))?,
-            receipt: Held::from_row(row)?.0,
-        }))
+        let sale_id = SaleId::new(row.try_get("sale_id")?).map_err(undecodable("sale_id"))?;
+        sold(row, sale_id).map(Self)
     }
+}
+
+/// A unit of a sale that is known.
+fn sold(row: &PgRow, sale_id: SaleId) -> Result<Sold, sqlx::Error> {
+    let (sequence, decided_at) = (number(row, "sequence")?, Micros::from_utc(row.try_get("decided_at")?));
+    Ok(Sold {
+        user: UserId::new(row.try_get("user_id")?).map_err(undecodable("user_id"))?,
+        request_id: RequestId::new(row.try_get("request_id")?).map_err(undecodable("request_id"))?,
+        receipt: Receipt { sale_id, sequence, decided_at },
+    })
 }
 
 /// A count that is never negative.
@@ -116,12 +123,12 @@ impl Store {
 
     /// The sold units of a sale in the order of their sequence.
     pub async fn purchases(&self, sale_id: &SaleId) -> Result<Vec<Sold>, Error> {
-        let units: Vec<Unit> = sqlx::query_as(include_str!("../queries/purchases_of_sale.sql"))
+        sqlx::query(include_str!("../queries/purchases_of_sale.sql"))
             .bind(sale_id.as_str())
+            .try_map(|row| sold(&row, sale_id.clone()))
             .fetch_all(&self.pool)
             .await
-            .map_err(Error::at("reading purchases"))?;
-        Ok(units.into_iter().map(|unit| unit.0).collect())
+            .map_err(Error::at("reading purchases"))
     }
 
     /// When the last unit of a sale was sold.

@@ -1,14 +1,20 @@
 //! `GET /api/v1/sales`: what every open page asks, over and over.
 
-use std::convert::Infallible;
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{Mutex, PoisonError},
+};
 
 use axum::{
+    body::Bytes,
     extract::{FromRequestParts, State},
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use flashsale_core::{Listing, Micros, SaleConfig, SaleState, SaleStatus, Sku};
-use flashsale_platform::{ApiError, success};
+use flashsale_ledger::SaleView;
+use flashsale_platform::{ApiError, success, success_body};
 use serde_json::json;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -76,6 +82,9 @@ pub(crate) struct Catalogue {
 /// Sales in one catalogue; a shop that has more needs a search, not a longer list.
 const CATALOGUE_SALES_MAX: usize = 100;
 
+/// Sales whose answers are kept for the rest of their millisecond.
+const TOLD_MAX: usize = 256;
+
 /// The status of a sale.
 ///
 /// Answered from memory, which follows the log: neither Redis nor Postgres is asked.
@@ -111,20 +120,15 @@ pub(crate) async fn read(
     if !service.view().is_caught_up() {
         return Err(Error::NotReady);
     }
-    let status = match &sku {
-        Some(sku) => service.view().get(sku).ok_or_else(|| ApiError::not_found(format!("There is no sale of {sku}."))),
-        None => service.view().current().ok_or_else(|| ApiError::not_found("There is no sale.")),
-    }?;
-    let tag = entity_tag(&status);
-    let mut response = if offered.has(&tag) {
+    let answer = service.told().answer(service.view(), sku, now())?;
+    let mut response = if offered.has(answer.tag.to_str().unwrap_or_default()) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        success(StatusCode::OK, Listing::of(&status, now()))
+        let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        (json, answer.body).into_response()
     };
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
+    response.headers_mut().insert(header::ETAG, answer.tag);
     Ok(response)
 }
 
@@ -150,6 +154,45 @@ pub(crate) async fn list(State(service): State<Service>) -> Result<Response, Err
     let mut response = success(StatusCode::OK, json!({ "sales": sales, "serverTime": now.to_string() }));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
     Ok(response)
+}
+
+/// What was told in this millisecond. Every open page asks for the same, so one answer serves thousands.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Mutex<HashMap<Option<Sku>, Answer>>);
+
+#[derive(Debug, Clone)]
+struct Answer {
+    /// Of the table that it was made from.
+    version: u64,
+    /// What it says of the time.
+    millis: i64,
+    tag: HeaderValue,
+    body: Bytes,
+}
+
+impl Told {
+    /// The answer about the sale of `sku`, or about the one that matters now.
+    fn answer(&self, view: &SaleView, sku: Option<Sku>, now: Micros) -> Result<Answer, ApiError> {
+        // Asked for before the table is: an answer is never kept for newer than it is.
+        let (version, millis) = (view.version(), now.as_millis());
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = lock().get(&sku).filter(|told| (told.version, told.millis) == (version, millis)) {
+            return Ok(answer.clone());
+        }
+        let status = match &sku {
+            Some(sku) => view.get(sku).ok_or_else(|| ApiError::not_found(format!("There is no sale of {sku}."))),
+            None => view.current().ok_or_else(|| ApiError::not_found("There is no sale.")),
+        }?;
+        let body = success_body(Listing::of(&status, now)).map_err(|_| ApiError::internal())?.into();
+        let tag = HeaderValue::from_str(&entity_tag(&status)).map_err(|_| ApiError::internal())?;
+        let answer = Answer { version, millis, tag, body };
+        let mut told = lock();
+        if told.len() >= TOLD_MAX {
+            told.clear();
+        }
+        told.insert(sku, answer.clone());
+        Ok(answer)
+    }
 }
 
 /// Where a sale comes in the catalogue.

@@ -26,6 +26,8 @@ pub struct Load<'a> {
     pub threads: usize,
     /// The number of the first shopper.
     pub first_shopper: u64,
+    /// What every request carries besides.
+    pub headers: &'a [(String, String)],
     /// Whether the recording has every attempt.
     pub keep_attempts: bool,
 }
@@ -33,7 +35,16 @@ pub struct Load<'a> {
 impl<'a> Load<'a> {
     /// Attempts to buy, by one thread.
     pub fn purchases(server: SocketAddr, sku: &'a str, connections: usize) -> Self {
-        Self { server, sku, route: Route::Purchase, connections, threads: 1, first_shopper: 0, keep_attempts: false }
+        Self {
+            server,
+            sku,
+            route: Route::Purchase,
+            connections,
+            threads: 1,
+            first_shopper: 0,
+            headers: &[],
+            keep_attempts: false,
+        }
     }
 
     /// Sends it, each request as a shopper of its own: `prefix`, a hyphen and a number. Blocks until the last answer.
@@ -55,7 +66,7 @@ impl<'a> Load<'a> {
             host: self.server.to_string(),
             skus: skus.to_vec(),
             prefix: prefix.to_owned(),
-            headers: Vec::new(),
+            headers: self.headers.to_vec(),
         };
         let options = Options {
             connections: self.connections,

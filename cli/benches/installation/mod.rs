@@ -11,7 +11,9 @@ use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -28,6 +30,14 @@ pub type Http = Client<HttpConnector, Full<axum::body::Bytes>>;
 pub const SYNCED: &str = "Redis AOF everysec, Postgres fsync on, one broker that leaves the sync to the kernel";
 /// How long the stores may take to agree afterwards.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// How long `flashsale up` may take until it is ready, and until it has stopped.
+const UP_WITHIN: Duration = Duration::from_secs(180);
+const DOWN_WITHIN: Duration = Duration::from_secs(120);
+/// How long Postgres may take for a question, and an installation for an answer.
+const ROWS_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Lines of `flashsale up` that nobody has read yet.
+const LINES_MAX: usize = 64;
 const KEY: &str = "dev-admin-key-12345678";
 
 /// `flashsale up` with durable servers of its own; stopped when dropped.
@@ -42,6 +52,11 @@ impl Drop for Up {
     fn drop(&mut self) {
         // `up` stops its servers when it is asked to; killed, they die with it.
         drop(Command::new(binary()).args(["down", "--data-dir"]).arg(&self.folder).output());
+        let began = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && began.elapsed() < DOWN_WITHIN {
+            thread::sleep(Duration::from_millis(20));
+        }
+        drop(self.child.kill());
         drop(self.child.wait());
     }
 }
@@ -74,10 +89,10 @@ pub fn start(folder: &Path) -> Up {
     start_with(folder, &[])
 }
 
-/// The same with more environment.
+/// The same with more environment. Ends the benchmark when it is not ready in time.
 pub fn start_with(folder: &Path, more: &[(&str, &str)]) -> Up {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut child = Command::new(binary())
+    let child = Command::new(binary())
         .args(["up", "--no-demo", "--data-dir"])
         .arg(folder)
         .env("FLASHSALE_HTTP_ADDRESS", format!("127.0.0.1:{port}"))
@@ -85,50 +100,89 @@ pub fn start_with(folder: &Path, more: &[(&str, &str)]) -> Up {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut database = String::new();
-    for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+    let url = format!("http://127.0.0.1:{port}");
+    let mut up = Up { child, url, database: String::new(), folder: folder.to_owned() };
+    let lines = lines_of(up.child.stdout.take().unwrap());
+    let (began, mut said) = (Instant::now(), String::new());
+    loop {
+        let left = UP_WITHIN.saturating_sub(began.elapsed());
+        let Ok(line) = lines.recv_timeout(left) else {
+            panic!("`flashsale up` is not ready after {:?}; it said last: {said:?}", began.elapsed());
+        };
         if let Some(at) = line.find("postgres://") {
-            database = line[at..].split_whitespace().next().unwrap_or_default().to_owned();
+            up.database = line[at..].split_whitespace().next().unwrap_or_default().to_owned();
         }
         if line.starts_with("Ctrl-C") {
-            break;
+            return up;
         }
+        said = line;
     }
-    Up { child, url: format!("http://127.0.0.1:{port}"), database, folder: folder.to_owned() }
+}
+
+/// The lines that a process prints, as they come; its end is theirs.
+fn lines_of(output: ChildStdout) -> Receiver<String> {
+    let (line, lines) = mpsc::sync_channel(LINES_MAX);
+    thread::spawn(move || {
+        for text in BufReader::new(output).lines().map_while(Result::ok) {
+            if line.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// Does what cannot be called off, and ends the benchmark when it takes longer than `limit`.
+fn within<T: Send + 'static>(limit: Duration, what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, result) = mpsc::sync_channel(1);
+    thread::spawn(move || drop(done.send(work())));
+    match result.recv_timeout(limit) {
+        Ok(value) => value,
+        Err(RecvTimeoutError::Timeout) => panic!("{what}: not within {limit:?}"),
+        Err(RecvTimeoutError::Disconnected) => panic!("{what}: it failed"),
+    }
+}
+
+/// What Postgres says to `sql`; ends the benchmark when it says nothing for too long.
+pub fn psql(database: &str, sql: &str) -> String {
+    let (what, database, sql) = (format!("psql: {sql}"), database.to_owned(), sql.to_owned());
+    let ask = move || flashsale_localstack::psql(&database, &sql).map_err(|error| format!("{error}: {sql}"));
+    within(ROWS_WITHIN, &what, ask).unwrap()
 }
 
 /// Waits until a process listens; ends the benchmark when it has ended, or does not within a minute.
-pub fn until_listening(child: &mut Child, server: std::net::SocketAddr) {
-    let began = std::time::Instant::now();
+pub fn until_listening(child: &mut Child, server: SocketAddr) {
+    let began = Instant::now();
     while std::net::TcpStream::connect(server).is_err() {
         assert!(child.try_wait().unwrap().is_none(), "the process has ended before it listened");
         assert!(began.elapsed() < Duration::from_secs(60), "nothing listens on {server}");
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// Sends a request; returns the status and the body.
+/// Sends a request; returns the status and the body. Ends the benchmark when there is no answer in time.
 pub async fn send(http: &Http, request: Request<Full<axum::body::Bytes>>) -> (u16, String) {
-    let response = http.request(request).await.unwrap();
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    (status, String::from_utf8_lossy(&body).into_owned())
+    let what = format!("{} {}", request.method(), request.uri());
+    let answer = async {
+        let response = http.request(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    };
+    match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+        Ok(answer) => answer,
+        Err(_) => panic!("{what}: no answer within {ANSWER_WITHIN:?}"),
+    }
 }
 
 /// Sets a sale up with `stock` units; it is on for an hour.
 pub async fn create_sale(http: &Http, url: &str, database: &str, sku: &str, stock: u64) {
-    let now = flashsale_localstack::psql(
-        database,
-        "select to_char(now() at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')",
-    );
-    let end = flashsale_localstack::psql(
-        database,
-        "select to_char((now() + '1 hour') at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')",
-    );
+    let now = psql(database, "select to_char(now() at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')");
+    let end = psql(database, "select to_char((now() + '1 hour') at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')");
     let body = format!(
         r#"{{"sku":"{sku}","productName":"bench","initialStock":{stock},"startTime":"{}","endTime":"{}"}}"#,
-        now.unwrap().trim(),
-        end.unwrap().trim()
+        now.trim(),
+        end.trim()
     );
     let request = Request::post(format!("{url}/api/v1/products"))
         .header("x-admin-key", KEY)
@@ -181,7 +235,7 @@ fn verified(folder: &Path, which: &[&str]) -> bool {
             println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             return false;
         }
-        std::thread::sleep(Duration::from_secs(2));
+        thread::sleep(Duration::from_secs(2));
     }
 }
 

@@ -14,8 +14,9 @@ use flashsale_testkit::{
 };
 
 use crate::{
-    BUYERS, Dial, SALES, STOCK,
+    dial::{BUYERS, Dial, SALES},
     installation::{buyers::attempt, processes::thread_nanos},
+    shop::STOCK,
 };
 
 /// A round of the buyers adds no more buyers than there were at the first point.

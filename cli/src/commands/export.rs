@@ -1,5 +1,6 @@
 //! `flashsale export`: a stretch of a topic, in files that other tools read.
 
+mod chunk;
 mod decoding;
 mod passage;
 
@@ -133,8 +134,8 @@ impl Export {
         let rows_before = writer.rows();
         let decoding = Decoding::open(&ledger, topic).await?;
         let (config, bar_of_reader) = (ledger.streaming().clone(), bar.clone());
-        let passage = Passage { config, topic: plan.topic.clone(), decoding, stop, bar: bar_of_reader };
-        let done = passage.run(stretches, writer).await;
+        let passage = Passage { config, topic: plan.topic.clone(), stop, bar: bar_of_reader };
+        let done = passage.run(decoding, stretches, writer).await;
         bar.finish();
         match done? {
             Some(manifest) => {

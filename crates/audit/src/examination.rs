@@ -10,6 +10,7 @@ use flashsale_ledger::{Ledger, SINK_POSTGRES};
 use flashsale_lua::HotState;
 use flashsale_schemas::Topic;
 use flashsale_sql::Store;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{Error, Log};
 
@@ -69,8 +70,11 @@ pub async fn examine(log: &Log, ledger: &Ledger, views: Views<'_>, sku: &Sku) ->
     let status = log.history(sku, |history| history.status()).flatten().ok_or_else(unknown)?;
     let sale_id = status.config.sale_id.clone();
     let postgres_behind = behind(log, ledger, views.store).await?;
-    let rows = views.store.purchases(&sale_id).await?;
+    // Reading a row costs more than sending it: by two tasks both stores are read at once.
+    let (store, of) = (views.store.clone(), sale_id.clone());
+    let rows = AbortOnDropHandle::new(tokio::spawn(async move { store.purchases(&of).await }));
     let redis = views.hot.whole(sku).await?.filter(|sale| sale.sale_id == sale_id);
+    let rows = rows.await.map_err(Error::Stopped)??;
     let look = |history: &History| {
         let sides = Sides { log: history, redis: redis.as_ref(), rows: &rows };
         let mut report = compare(&sides);

@@ -7,7 +7,7 @@ mod examination;
 mod log;
 
 pub use examination::{Examination, Views, examine};
-pub use log::{Log, Progress, Read, Selection, logged};
+pub use log::{Log, Progress, Read, Selection, logged, logged_after};
 
 /// What can go wrong while looking.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,9 @@ pub enum Error {
     /// Postgres could not be read.
     #[error("read postgres")]
     Postgres(#[from] flashsale_sql::Error),
+    /// The task that read Postgres is gone.
+    #[error("read postgres")]
+    Stopped(#[source] tokio::task::JoinError),
     /// The log knows no such sale.
     #[error("the log knows no sale of {0}")]
     Unknown(flashsale_core::Sku),

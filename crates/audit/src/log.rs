@@ -10,7 +10,7 @@ use flashsale_core::{
     decision::Change,
     history::{History, LoggedDecision, LoggedOutcome},
 };
-use flashsale_ledger::Ledger;
+use flashsale_ledger::{BorrowedDecision, Ledger};
 use flashsale_schemas::events::{ChangeKind, Outcome, PurchaseDecision, SaleEvent};
 use flashsale_streaming::{ScanFrom, ScanOffsets, ScanProgress};
 use tokio_util::sync::CancellationToken;
@@ -134,17 +134,18 @@ impl Log {
             let sale = key.and_then(|key| std::str::from_utf8(key.split(|byte| *byte == b':').next()?).ok());
             sale.is_none_or(|sale| known.contains(sale))
         };
-        let take = move |_, decision: Result<PurchaseDecision, _>| {
+        let mut last = None;
+        let take = move |_, decision: Result<BorrowedDecision<'_>, _>| {
             let mut content = content.lock().unwrap_or_else(PoisonError::into_inner);
             content.read.records += 1;
-            match decision.map(|decision| logged(&decision)) {
+            match decision.map(|decision| logged_after(&mut last, &decision)) {
                 Ok(Some(decision)) => content.decision(decision),
                 // An outcome newer than this build.
                 Ok(None) => {}
                 Err(_) => content.read.unreadable += 1,
             }
         };
-        Ok(ledger.pass(decoder, self.decisions.clone(), wanted, stop, progress, take).await?)
+        Ok(ledger.pass_decisions(decoder, self.decisions.clone(), wanted, stop, progress, take).await?)
     }
 
     /// Decisions about a sale are younger than its creation.
@@ -271,21 +272,33 @@ fn change_of(kind: ChangeKind) -> Option<Change> {
 }
 
 /// The decision as the domain knows it; nothing when this build does not.
-pub fn logged(decision: &PurchaseDecision) -> Option<LoggedDecision> {
+pub fn logged<Text: AsRef<str>>(decision: &PurchaseDecision<Text>) -> Option<LoggedDecision> {
+    logged_after(&mut None, decision)
+}
+
+/// As [`logged`] for one after the other: `last` is the sale of the one before, which most often is the same.
+pub fn logged_after<Text: AsRef<str>>(
+    last: &mut Option<SaleId>,
+    decision: &PurchaseDecision<Text>,
+) -> Option<LoggedDecision> {
+    let sale_id = match last {
+        Some(last) if last.as_str() == decision.sale_id.as_ref() => last.clone(),
+        _ => last.insert(SaleId::new(decision.sale_id.as_ref()).ok()?).clone(),
+    };
     let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
     let outcome = match decision.outcome {
         Outcome::Accepted => LoggedOutcome::Accepted(count(decision.sequence)?),
         Outcome::AlreadyPurchased => LoggedOutcome::AlreadyPurchased(count(decision.sequence)),
         Outcome::SoldOut => LoggedOutcome::SoldOut,
-        Outcome::SaleNotActive => LoggedOutcome::NotActive(NotActive::parse(decision.reason.as_deref()?)?),
+        Outcome::SaleNotActive => LoggedOutcome::NotActive(NotActive::parse(decision.reason.as_ref()?.as_ref())?),
         Outcome::Unknown => return None,
     };
     Some(LoggedDecision {
         attempt: Attempt {
-            user: UserId::new(&decision.user_id).ok()?,
-            request_id: RequestId::new(&decision.request_id).ok()?,
+            user: UserId::new(decision.user_id.as_ref()).ok()?,
+            request_id: RequestId::new(decision.request_id.as_ref()).ok()?,
         },
-        sale_id: SaleId::new(&decision.sale_id).ok()?,
+        sale_id,
         outcome,
         decided_at: decision.decided_at,
         as_of_sequence: count(decision.as_of_sequence),

@@ -30,7 +30,7 @@ impl CsvFile {
 }
 
 impl Encoder for CsvFile {
-    fn push(&mut self, row: &Row) -> Result<(), Error> {
+    fn push(&mut self, row: &Row<'_>) -> Result<(), Error> {
         for number in 0..self.columns.len() {
             let column = self.columns[number];
             self.write_cell(&column.cell(row))?;

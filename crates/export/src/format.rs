@@ -65,7 +65,7 @@ impl FromStr for Format {
 /// Makes the bytes of one file.
 pub(crate) trait Encoder: Send {
     /// Adds a row.
-    fn push(&mut self, row: &Row) -> Result<(), Error>;
+    fn push(&mut self, row: &Row<'_>) -> Result<(), Error>;
 
     /// Writes what was held back, and gives the file up.
     fn finish(self: Box<Self>) -> Result<Draft, Error>;

@@ -26,7 +26,7 @@ impl JsonLines {
 }
 
 impl Encoder for JsonLines {
-    fn push(&mut self, row: &Row) -> Result<(), Error> {
+    fn push(&mut self, row: &Row<'_>) -> Result<(), Error> {
         self.line.clear();
         write_columns(&mut self.line, &self.columns, row).map_err(|source| FORMAT.broken(source))?;
         self.line.extend_from_slice(b"}\n");
@@ -39,7 +39,7 @@ impl Encoder for JsonLines {
 }
 
 /// Appends an object that is not closed yet. The names of columns need no escaping.
-fn write_columns(line: &mut Vec<u8>, columns: &[&'static Column], row: &Row) -> Result<(), serde_json::Error> {
+fn write_columns(line: &mut Vec<u8>, columns: &[&'static Column], row: &Row<'_>) -> Result<(), serde_json::Error> {
     let mut before = b"{\"";
     for column in columns {
         line.extend_from_slice(before);
@@ -52,7 +52,7 @@ fn write_columns(line: &mut Vec<u8>, columns: &[&'static Column], row: &Row) -> 
 }
 
 /// The line that tells of a record without columns: where it stands, what is wrong with it, its bytes as hex.
-pub(crate) fn problem_line(row: &Row, problem: &str, hex: Option<&str>) -> Result<Vec<u8>, serde_json::Error> {
+pub(crate) fn problem_line(row: &Row<'_>, problem: &str, hex: Option<&str>) -> Result<Vec<u8>, serde_json::Error> {
     let mut line = Vec::new();
     write_columns(&mut line, &RECORD.iter().collect::<Vec<_>>(), row)?;
     line.extend_from_slice(b",\"schema_id\":");

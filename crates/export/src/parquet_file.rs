@@ -5,7 +5,7 @@ use std::{mem, sync::Arc};
 use bytes::Bytes;
 use parquet::{
     basic::{Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel},
-    data_type::{BoolType, ByteArray, ByteArrayType, Int32Type, Int64Type},
+    data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type, Int64Type},
     errors::ParquetError,
     file::{
         properties::{WriterProperties, WriterPropertiesPtr},
@@ -25,6 +25,9 @@ use crate::{
 const FORMAT: Format = Format::Parquet;
 /// What is held in memory at most; readers skip or read a group as a whole.
 const ROW_GROUP_ROWS: usize = 50_000;
+/// Rows of which the texts are handed over at once: as many as the writer takes at once by itself, so that its pages end
+/// where they would in any case.
+const BATCH_ROWS: usize = 1_024;
 
 /// A file of it.
 pub(crate) struct ParquetFile {
@@ -43,9 +46,8 @@ impl ParquetFile {
     fn write_group(&mut self) -> Result<(), ParquetError> {
         let mut group = self.writer.next_row_group()?;
         for gathered in &mut self.columns {
-            let Some(mut column) = group.next_column()? else { break };
-            gathered.write(&mut column)?;
-            column.close()?;
+            let Some(column) = group.next_column()? else { break };
+            gathered.write(column)?;
         }
         group.close()?;
         self.rows = 0;
@@ -54,7 +56,7 @@ impl ParquetFile {
 }
 
 impl Encoder for ParquetFile {
-    fn push(&mut self, row: &Row) -> Result<(), Error> {
+    fn push(&mut self, row: &Row<'_>) -> Result<(), Error> {
         for gathered in &mut self.columns {
             gathered.push(row).map_err(|source| FORMAT.broken(source))?;
         }
@@ -104,11 +106,12 @@ impl Gathered {
         Self { column, values, present: Vec::new() }
     }
 
-    fn push(&mut self, row: &Row) -> Result<(), ParquetError> {
+    fn push(&mut self, row: &Row<'_>) -> Result<(), ParquetError> {
         let cell = self.column.cell(row);
         if self.column.optional {
-            self.present.push(i16::from(cell != Cell::Null));
-            if cell == Cell::Null {
+            let is_null = matches!(cell, Cell::Null);
+            self.present.push(i16::from(!is_null));
+            if is_null {
                 return Ok(());
             }
         }
@@ -128,26 +131,23 @@ impl Gathered {
         Ok(())
     }
 
-    fn write(&mut self, column: &mut SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
+    /// Writes them as all of `column`, and is empty then.
+    fn write(&mut self, mut column: SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
         let present = self.column.optional.then_some(self.present.as_slice());
         match &mut self.values {
-            Values::Int(values) => {
-                column.typed::<Int32Type>().write_batch(values.as_slice(), present, None)?;
-                values.clear();
-            }
-            Values::Long(values) => {
-                column.typed::<Int64Type>().write_batch(values.as_slice(), present, None)?;
-                values.clear();
-            }
-            Values::Flag(values) => {
-                column.typed::<BoolType>().write_batch(values.as_slice(), present, None)?;
-                values.clear();
-            }
+            Values::Int(values) => write_values::<Int32Type>(column, values, present)?,
+            Values::Long(values) => write_values::<Int64Type>(column, values, present)?,
+            Values::Flag(values) => write_values::<BoolType>(column, values, present)?,
             Values::Text { bytes, ends } => {
-                let size = bytes.len();
-                let slices = slices(mem::replace(bytes, Vec::with_capacity(size)), ends);
-                column.typed::<ByteArrayType>().write_batch(slices.as_slice(), present, None)?;
+                let texts = Bytes::from(mem::take(bytes));
+                write_texts(&mut column, &texts, ends, present)?;
                 ends.clear();
+                // A closed column holds on to no text, so that their memory is there for the next group.
+                column.close()?;
+                if let Ok(mut memory) = texts.try_into_mut() {
+                    memory.clear();
+                    *bytes = memory.into();
+                }
             }
         }
         self.present.clear();
@@ -155,11 +155,37 @@ impl Gathered {
     }
 }
 
-/// Texts that lie one after the other in `bytes`, without a copy of any.
-fn slices(bytes: Vec<u8>, ends: &[usize]) -> Vec<ByteArray> {
-    let shared = Bytes::from(bytes);
+fn write_values<T: DataType>(
+    mut column: SerializedColumnWriter<'_>,
+    values: &mut Vec<T::T>,
+    present: Option<&[i16]>,
+) -> Result<(), ParquetError> {
+    column.typed::<T>().write_batch(values.as_slice(), present, None)?;
+    values.clear();
+    column.close()
+}
+
+/// Writes what lies one after the other in `texts`, without a copy of any.
+fn write_texts(
+    column: &mut SerializedColumnWriter<'_>,
+    texts: &Bytes,
+    ends: &[usize],
+    present: Option<&[i16]>,
+) -> Result<(), ParquetError> {
+    let column = column.typed::<ByteArrayType>();
     let mut start = 0;
-    ends.iter().map(|end| ByteArray::from(shared.slice(mem::replace(&mut start, *end)..*end))).collect()
+    let mut slices = ends.iter().map(|end| ByteArray::from(texts.slice(mem::replace(&mut start, *end)..*end)));
+    let rows = present.map_or(ends.len(), <[i16]>::len);
+    let mut batch: Vec<ByteArray> = Vec::with_capacity(BATCH_ROWS);
+    for first in (0..rows).step_by(BATCH_ROWS) {
+        let rows = first..rows.min(first + BATCH_ROWS);
+        let present = present.map(|present| &present[rows.clone()]);
+        let values = present.map_or(rows.len(), |present| present.iter().filter(|present| **present == 1).count());
+        batch.extend(slices.by_ref().take(values));
+        column.write_batch(batch.as_slice(), present, None)?;
+        batch.clear();
+    }
+    Ok(())
 }
 
 fn schema(columns: &[&'static Column]) -> Result<TypePtr, ParquetError> {

@@ -110,7 +110,7 @@ impl Plan {
 
 impl Filter {
     /// Whether the row is wanted.
-    pub(crate) fn takes(&self, row: &Row) -> bool {
+    pub(crate) fn takes(&self, row: &Row<'_>) -> bool {
         let sku = self.sku.as_deref().is_none_or(|sku| row.sku() == Some(sku));
         let within = |units: Units| row.sequence().is_some_and(|unit| units.first <= unit && unit <= units.last);
         sku && self.sequence.is_none_or(within)

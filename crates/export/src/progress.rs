@@ -83,6 +83,9 @@ pub(crate) struct Counts {
     pub(crate) unreadable: u64,
     /// Size of the file of unreadable records.
     pub(crate) unreadable_bytes: u64,
+    /// The schema of the last row, and its name among `schema_ids`: nearly always that of the next row too.
+    #[serde(skip)]
+    last_schema: Option<(u32, String)>,
 }
 
 /// How far an export is.
@@ -99,15 +102,18 @@ pub(crate) struct Progress {
 }
 
 impl Counts {
-    pub(crate) fn add(&mut self, row: &Row) {
+    pub(crate) fn add(&mut self, row: &Row<'_>) {
         match &row.value {
             Value::Decision(decision) => increment(&mut self.outcomes, outcome(decision.outcome)),
             Value::Tombstone => self.tombstones += 1,
             _ => {}
         }
-        if let Some(id) = row.schema_id {
-            increment(&mut self.schema_ids, &id.to_string());
+        let Some(id) = row.schema_id else { return };
+        let (last, name) = self.last_schema.get_or_insert_with(|| (id, id.to_string()));
+        if *last != id {
+            (*last, *name) = (id, id.to_string());
         }
+        increment(&mut self.schema_ids, name);
     }
 }
 

@@ -1,10 +1,12 @@
 //! What an export is made of.
 
+use std::borrow::Cow;
+
 use flashsale_schemas::events::{PurchaseDecision, SaleEvent, SaleStatusRecord};
 
-/// A record of a topic.
+/// A record of a topic. Its key, and the texts and bytes of its value, may lie where it was read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct Row<'a> {
     /// Its partition.
     pub partition: i32,
     /// Its offset.
@@ -12,18 +14,18 @@ pub struct Row {
     /// Milliseconds since 1970 as the producer or broker stamped it; 0 or less when unknown.
     pub timestamp_ms: i64,
     /// Its key.
-    pub key: Option<Vec<u8>>,
+    pub key: Option<Cow<'a, [u8]>>,
     /// The schema that it was written with, by its id in the registry.
     pub schema_id: Option<u32>,
     /// Its value.
-    pub value: Value,
+    pub value: Value<'a>,
 }
 
 /// The value of a record, decoded.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum Value<'a> {
     /// What became of an attempt.
-    Decision(PurchaseDecision),
+    Decision(PurchaseDecision<Cow<'a, str>>),
     /// A change of a sale.
     SaleEvent(SaleEvent),
     /// A sale as it stood.
@@ -37,11 +39,11 @@ pub enum Value {
         /// Why not.
         problem: String,
         /// The bytes as they came.
-        bytes: Vec<u8>,
+        bytes: Cow<'a, [u8]>,
     },
 }
 
-impl Row {
+impl Row<'_> {
     /// The SKU that the record is about, as far as it says.
     pub(crate) fn sku(&self) -> Option<&str> {
         match &self.value {

@@ -38,7 +38,7 @@ impl From<Topic> for Shape {
 
 impl Shape {
     /// Whether there are columns for `value`.
-    pub(crate) fn has_columns_for(self, value: &Value) -> bool {
+    pub(crate) fn has_columns_for(self, value: &Value<'_>) -> bool {
         matches!(
             (self, value),
             (Self::PurchaseDecisions, Value::Decision(_))
@@ -90,17 +90,20 @@ pub(crate) struct Column {
     source: Source,
 }
 
+/// A decision as it lies in its record.
+type Decision<'a> = PurchaseDecision<Cow<'a, str>>;
+
 #[derive(Clone, Copy)]
 enum Source {
-    Record(fn(&Row) -> Cell<'_>),
-    Decision(fn(&PurchaseDecision) -> Cell<'_>),
+    Record(for<'a> fn(&'a Row<'a>) -> Cell<'a>),
+    Decision(for<'a> fn(&'a Decision<'a>) -> Cell<'a>),
     Event(fn(&SaleEvent) -> Cell<'_>),
     Status(fn(&SaleStatusRecord) -> Cell<'_>),
 }
 
 impl Column {
     /// The value of `row` here.
-    pub(crate) fn cell<'a>(&self, row: &'a Row) -> Cell<'a> {
+    pub(crate) fn cell<'a>(&self, row: &'a Row<'a>) -> Cell<'a> {
         match (self.source, &row.value) {
             (Source::Record(get), _) => get(row),
             (Source::Decision(get), Value::Decision(decision)) => get(decision),
@@ -115,11 +118,11 @@ impl Column {
     }
 }
 
-const fn record(name: &'static str, kind: Kind, get: fn(&Row) -> Cell<'_>) -> Column {
+const fn record(name: &'static str, kind: Kind, get: for<'a> fn(&'a Row<'a>) -> Cell<'a>) -> Column {
     Column { name, kind, optional: false, source: Source::Record(get) }
 }
 
-const fn decision(name: &'static str, kind: Kind, get: fn(&PurchaseDecision) -> Cell<'_>) -> Column {
+const fn decision(name: &'static str, kind: Kind, get: for<'a> fn(&'a Decision<'a>) -> Cell<'a>) -> Column {
     Column { name, kind, optional: false, source: Source::Decision(get) }
 }
 
@@ -195,20 +198,20 @@ static STATUS: &[Column] = &[
 
 static VALUE: &[Column] = &[record("value", Kind::Json, value).or_null()];
 
-fn timestamp(row: &Row) -> Cell<'_> {
+fn timestamp<'a>(row: &'a Row<'a>) -> Cell<'a> {
     if row.timestamp_ms > 0 { Cell::Millis(row.timestamp_ms) } else { Cell::Null }
 }
 
 /// Our keys are text; should one not be, its bytes are shown.
-fn key(row: &Row) -> Cell<'_> {
-    let Some(key) = &row.key else { return Cell::Null };
+fn key<'a>(row: &'a Row<'a>) -> Cell<'a> {
+    let Some(key) = row.key.as_deref() else { return Cell::Null };
     match std::str::from_utf8(key) {
         Ok(key) => text(key),
         Err(_) => Cell::Text(Cow::Owned(format!("0x{}", hex(key)))),
     }
 }
 
-fn value(row: &Row) -> Cell<'_> {
+fn value<'a>(row: &'a Row<'a>) -> Cell<'a> {
     match &row.value {
         Value::Other(value) => Cell::Json(value),
         _ => Cell::Null,

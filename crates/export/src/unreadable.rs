@@ -60,7 +60,7 @@ impl Problems {
     }
 
     /// Adds a record; one without a value has no hex.
-    pub(crate) fn push(&mut self, row: &Row, problem: &str, value: Option<&[u8]>) -> Result<(), Error> {
+    pub(crate) fn push(&mut self, row: &Row<'_>, problem: &str, value: Option<&[u8]>) -> Result<(), Error> {
         let shown = value.map(hex);
         let line = problem_line(row, problem, shown.as_deref())
             .map_err(|source| Error::Damaged { path: self.shown.clone(), source })?;

@@ -107,30 +107,30 @@ impl Writer {
     ///
     /// # Errors
     /// When the row is not in its turn or not of this topic, or cannot be written.
-    pub fn push(&mut self, row: Row) -> Result<(), Error> {
-        self.follow(&row)?;
+    pub fn push(&mut self, row: &Row<'_>) -> Result<(), Error> {
+        self.follow(row)?;
         let shape = self.progress.plan.shape;
         let problem = match &row.value {
-            Value::Unreadable { problem, bytes } => Some((problem.as_str(), Some(bytes.as_slice()))),
+            Value::Unreadable { problem, bytes } => Some((problem.as_str(), Some(&**bytes))),
             Value::Tombstone if !shape.has_tombstones() => Some(("the record has no value", None)),
             _ => None,
         };
         if let Some((problem, bytes)) = problem {
             self.counts.unreadable += 1;
-            return self.problems.push(&row, problem, bytes);
+            return self.problems.push(row, problem, bytes);
         }
         if !shape.has_columns_for(&row.value) {
             return Err(Error::OtherTopic { partition: row.partition, offset: row.offset });
         }
-        if !self.progress.plan.filter.takes(&row) {
+        if !self.progress.plan.filter.takes(row) {
             return Ok(());
         }
-        self.counts.add(&row);
+        self.counts.add(row);
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => OpenPart::begin(&self.folder, &self.progress.plan, &row)?,
+            None => OpenPart::begin(&self.folder, &self.progress.plan, row)?,
         };
-        open.push(&row)?;
+        open.push(row)?;
         if open.rows < self.progress.plan.rows_per_file {
             self.open = Some(open);
             return Ok(());
@@ -177,7 +177,7 @@ impl Writer {
     }
 
     /// Checks that the row is in its turn: a hole would not be seen in the files.
-    fn follow(&mut self, row: &Row) -> Result<(), Error> {
+    fn follow(&mut self, row: &Row<'_>) -> Result<(), Error> {
         let Row { partition, offset, .. } = *row;
         let ranges = &self.progress.plan.ranges;
         let is_asked_for = ranges.get(&partition).is_some_and(|range| range.contains(&offset));
@@ -227,14 +227,14 @@ impl fmt::Debug for Writer {
 
 impl OpenPart {
     /// Begins the part whose first row is `row`.
-    fn begin(folder: &Folder, plan: &Plan, row: &Row) -> Result<Self, Error> {
+    fn begin(folder: &Folder, plan: &Plan, row: &Row<'_>) -> Result<Self, Error> {
         let name = format!("part-{:03}-{:012}.{}", row.partition, row.offset, plan.format);
         let encoder = plan.format.encoder(plan.shape, folder.draft(&name)?)?;
         let (partition, offset) = (row.partition, row.offset);
         Ok(Self { name, partition, first_offset: offset, last_offset: offset, rows: 0, encoder })
     }
 
-    fn push(&mut self, row: &Row) -> Result<(), Error> {
+    fn push(&mut self, row: &Row<'_>) -> Result<(), Error> {
         self.encoder.push(row)?;
         self.last_offset = row.offset;
         self.rows += 1;

@@ -14,7 +14,7 @@ mod scribe;
 pub use json::{JsonDecoder, hex, schema_id};
 pub use ledger::{Config, DECIDED_TO_SENT_MAX, Ledger, PROCESSOR_STATUS, SINK_POSTGRES, settings_of};
 pub use orders::{Orders, hold_of};
-pub use passage::{Place, decode};
+pub use passage::{BorrowedDecision, Place, decode, decode_borrowed};
 pub use sale_view::SaleView;
 pub use scribe::refusal_id;
 

@@ -1,8 +1,8 @@
 //! One pass over the events of a topic.
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{borrow::Cow, ops::ControlFlow, time::Duration};
 
-use flashsale_schemas::{DecodeError, Decoder, Event};
+use flashsale_schemas::{DecodeError, Decoder, Event, Topic, events::PurchaseDecision};
 use flashsale_streaming::{ScanFrom, ScanOffsets, ScanProgress, ScanUntil, resolve, scan};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,9 @@ pub struct Place {
     pub redriven: bool,
 }
 
+/// A decision as it lies in its record.
+pub type BorrowedDecision<'a> = PurchaseDecision<Cow<'a, str>>;
+
 impl Ledger {
     /// Calls `each` with every event of `T`'s topic from `from` up to where it ends now; records without a value,
     /// and those whose key is not `wanted`, are left out. Runs on a thread of its own. Returns where the next pass would go on.
@@ -38,10 +41,40 @@ impl Ledger {
         from: ScanFrom,
         wanted: impl Fn(Option<&[u8]>) -> bool + Send + 'static,
         stop: &CancellationToken,
-        mut progress: impl FnMut(ScanProgress) + Send + 'static,
+        progress: impl FnMut(ScanProgress) + Send + 'static,
         mut each: impl FnMut(Place, Result<T, DecodeError>) + Send + 'static,
     ) -> Result<ScanOffsets, flashsale_streaming::Error> {
-        let (config, topic) = (self.streaming().clone(), self.topic(T::TOPIC).to_owned());
+        let each = move |place, payload: &[u8]| each(place, decode(&decoder, payload));
+        self.pass_over(T::TOPIC, from, wanted, stop, progress, each).await
+    }
+
+    /// As [`Ledger::pass`] over the decisions, without a copy of their texts.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn pass_decisions(
+        &self,
+        decoder: Decoder<PurchaseDecision>,
+        from: ScanFrom,
+        wanted: impl Fn(Option<&[u8]>) -> bool + Send + 'static,
+        stop: &CancellationToken,
+        progress: impl FnMut(ScanProgress) + Send + 'static,
+        mut each: impl FnMut(Place, Result<BorrowedDecision<'_>, DecodeError>) + Send + 'static,
+    ) -> Result<ScanOffsets, flashsale_streaming::Error> {
+        let each = move |place, payload: &[u8]| each(place, decode_borrowed(&decoder, payload));
+        self.pass_over(PurchaseDecision::<String>::TOPIC, from, wanted, stop, progress, each).await
+    }
+
+    async fn pass_over(
+        &self,
+        topic: Topic,
+        from: ScanFrom,
+        wanted: impl Fn(Option<&[u8]>) -> bool + Send + 'static,
+        stop: &CancellationToken,
+        mut progress: impl FnMut(ScanProgress) + Send + 'static,
+        mut each: impl FnMut(Place, &[u8]) + Send + 'static,
+    ) -> Result<ScanOffsets, flashsale_streaming::Error> {
+        let (config, topic) = (self.streaming().clone(), self.topic(topic).to_owned());
         let ranges = resolve(&config, &topic, &from, &ScanUntil::End).await?;
         let (stop, runtime) = (stop.clone(), Handle::current());
         let passing = tokio::task::spawn_blocking(move || {
@@ -51,7 +84,7 @@ impl Ledger {
                 if let Some(payload) = record.payload.filter(|_| wanted(record.key)) {
                     let (partition, offset, timestamp_ms) = (record.partition, record.offset, record.timestamp_ms);
                     let redriven = record.is_redriven();
-                    each(Place { partition, offset, timestamp_ms, redriven }, decode(&decoder, payload));
+                    each(Place { partition, offset, timestamp_ms, redriven }, payload);
                 }
                 ControlFlow::Continue(())
             })
@@ -66,11 +99,26 @@ impl Ledger {
 /// # Errors
 /// When the bytes are no record of `T`'s topic, or its schema did not come.
 pub fn decode<T: Event>(decoder: &Decoder<T>, payload: &[u8]) -> Result<T, DecodeError> {
+    once_the_schema_is_known(|| decoder.decode(payload))
+}
+
+/// As [`decode`], with the texts of the decision left where they are in `payload`.
+///
+/// # Errors
+/// As there.
+pub fn decode_borrowed<'a>(
+    decoder: &Decoder<PurchaseDecision>,
+    payload: &'a [u8],
+) -> Result<BorrowedDecision<'a>, DecodeError> {
+    once_the_schema_is_known(|| decoder.decode_borrowed(payload))
+}
+
+fn once_the_schema_is_known<T>(decode: impl Fn() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
     for _ in 0..SCHEMA_LOOKS {
-        match decoder.decode(payload) {
+        match decode() {
             Err(error) if !error.is_data_error() => std::thread::sleep(SCHEMA_PAUSE),
             decoded => return decoded,
         }
     }
-    decoder.decode(payload)
+    decode()
 }

@@ -61,8 +61,8 @@ pub struct SaleView {
 
 impl SaleView {
     /// Looks one sale up.
-    pub fn get(&self, sku: &Sku) -> Option<Arc<SaleStatus>> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner).sales.get(sku).cloned()
+    pub fn get(&self, sku: impl AsRef<str>) -> Option<Arc<SaleStatus>> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).sales.get(sku.as_ref()).cloned()
     }
 
     /// The last sale of `sku` that was removed, if any.
@@ -96,6 +96,11 @@ impl SaleView {
     /// Whether it does.
     pub fn is_caught_up(&self) -> bool {
         self.view.is_caught_up()
+    }
+
+    /// Grows with each change of the table. Who asks for it and then reads sees that state or a later one.
+    pub fn version(&self) -> u64 {
+        *self.changes.borrow()
     }
 
     /// A receiver that wakes up after each change of the table.

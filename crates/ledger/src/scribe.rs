@@ -25,20 +25,8 @@ pub fn refusal_id(ingest_id: &str, number: u64) -> String {
 
 impl Ledger {
     fn send<T: Event>(&self, delivery: &Arc<Delivery>, encoder: &Encoder<T>, key: &[u8], event: &T) {
-        self.send_by(&self.producer, delivery, encoder, key, event, &[]);
-    }
-
-    fn send_by<T: Event>(
-        &self,
-        producer: &Producer,
-        delivery: &Arc<Delivery>,
-        encoder: &Encoder<T>,
-        key: &[u8],
-        event: &T,
-        headers: &[Header],
-    ) {
         match encoder.encode(event) {
-            Ok(record) => producer.send(delivery, self.topic(T::TOPIC), key, Some(&record), headers),
+            Ok(record) => self.producer.send(delivery, self.topic(T::TOPIC), key, Some(&record), &[]),
             Err(error) => {
                 unwritable(&error);
                 delivery.fail();
@@ -47,16 +35,36 @@ impl Ledger {
     }
 
     /// Queues a decision as part of `delivery`. No consumer needs a header.
-    pub fn send_decision(&self, delivery: &Arc<Delivery>, decision: &PurchaseDecision, headers: &[Header]) {
-        let key = format!("{}:{}", decision.sale_id, decision.user_id);
-        self.send_by(&self.producer, delivery, &self.encoders.decision, key.as_bytes(), decision, headers);
+    pub fn send_decision<Text: AsRef<str>>(
+        &self,
+        delivery: &Arc<Delivery>,
+        decision: &PurchaseDecision<Text>,
+        headers: &[Header],
+    ) {
+        self.send_decided(&self.producer, delivery, decision, headers);
     }
 
     /// Queues a refusal as part of `delivery`: by a producer that waits longer for the brokers, since the outbox
     /// holds no refusals.
-    pub fn send_refusal(&self, delivery: &Arc<Delivery>, refusal: &PurchaseDecision, headers: &[Header]) {
-        let key = format!("{}:{}", refusal.sale_id, refusal.user_id);
-        self.send_by(&self.refusals, delivery, &self.encoders.decision, key.as_bytes(), refusal, headers);
+    pub fn send_refusal<Text: AsRef<str>>(
+        &self,
+        delivery: &Arc<Delivery>,
+        refusal: &PurchaseDecision<Text>,
+        headers: &[Header],
+    ) {
+        self.send_decided(&self.refusals, delivery, refusal, headers);
+    }
+
+    fn send_decided<Text: AsRef<str>>(
+        &self,
+        producer: &Producer,
+        delivery: &Arc<Delivery>,
+        decision: &PurchaseDecision<Text>,
+        headers: &[Header],
+    ) {
+        let key = [decision.sale_id.as_ref(), ":", decision.user_id.as_ref()].concat();
+        let record = self.encoders.decision.encode_decision(decision);
+        producer.send(delivery, self.topic(Topic::PurchaseDecisions), key.as_bytes(), Some(&record), headers);
     }
 
     /// Queues a state change as part of `delivery`; `after` is the sale as the change left it.

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -67,16 +70,17 @@ struct Counts {
 struct Seconds(VecDeque<Counts>);
 
 impl Seconds {
-    fn take(&mut self, decision: &PurchaseDecision, written_ms: i64) {
+    fn take<Text: AsRef<str>>(&mut self, decision: &PurchaseDecision<Text>, written_ms: i64) {
         let second = written_ms.div_euclid(1_000);
         let Some(counts) = self.of(second) else { return };
         match decision.outcome {
             Outcome::Accepted => {
                 counts.accepted += 1;
-                if let Some(sold) = counts.sold.get_mut(&decision.sku) {
+                let sku = decision.sku.as_ref();
+                if let Some(sold) = counts.sold.get_mut(sku) {
                     *sold += 1;
                 } else if counts.sold.len() < SKUS_MAX {
-                    counts.sold.insert(decision.sku.clone(), 1);
+                    counts.sold.insert(sku.to_owned(), 1);
                 }
             }
             Outcome::AlreadyPurchased => counts.already_purchased += 1,
@@ -108,34 +112,52 @@ impl Seconds {
     }
 }
 
-/// Counts decisions from the moment it was started. A clone shares the counts.
+/// Counts decisions from the moment it was made. A clone shares the counts.
 #[derive(Debug, Clone)]
 pub struct Pulse {
-    /// The first whole second that it saw.
-    since: i64,
+    /// The first whole second that it saw; later than any before it began.
+    since: Arc<AtomicI64>,
     seconds: Arc<Mutex<Seconds>>,
-    _view: Arc<View>,
+    /// None where somebody else reads and tells.
+    _view: Option<Arc<View>>,
 }
 
 impl Pulse {
+    /// Counts what it is told by [`Pulse::take`], once it has begun: for a process that reads the decisions anyway.
+    pub fn told() -> Self {
+        Self { since: Arc::new(AtomicI64::new(i64::MAX)), seconds: Arc::default(), _view: None }
+    }
+
+    /// From the next second on it is told of all that comes.
+    pub fn begin(&self) {
+        self.since.store(this_second() + 1, Ordering::Relaxed);
+    }
+
     /// Follows the decisions that come from now on.
     ///
     /// # Errors
     /// When the schema is not to be had, or a client cannot be made.
     pub async fn start(ledger: &Ledger) -> Result<Self, Error> {
         let decoder = ledger.decoder::<PurchaseDecision>().await?;
-        let seconds = Arc::new(Mutex::new(Seconds::default()));
-        let (into, runtime) = (seconds.clone(), Handle::current());
+        let (pulse, runtime) = (Self::told(), Handle::current());
         let topics = vec![ledger.topic(Topic::PurchaseDecisions).to_owned()];
         let config = ViewConfig { name: "pulse".into(), topics };
+        let into = pulse.clone();
+        pulse.begin();
         let view = View::follow(ledger.streaming(), config, move |record| {
             let _guard = runtime.enter();
-            let decision = record.payload.as_deref().map(|payload| decoder.decode(payload));
-            if let Some(Ok(decision)) = decision {
-                lock(&into).take(&decision, record.timestamp_ms);
+            if let Some(Ok(decision)) = record.payload.map(|payload| decoder.decode_borrowed(payload)) {
+                into.take(&decision, record.timestamp_ms);
             }
         })?;
-        Ok(Self { since: this_second() + 1, seconds, _view: Arc::new(view) })
+        Ok(Self { _view: Some(Arc::new(view)), ..pulse })
+    }
+
+    /// Counts a decision whose record was written at `written_ms`, in milliseconds since 1970.
+    pub fn take<Text: AsRef<str>>(&self, decision: &PurchaseDecision<Text>, written_ms: i64) {
+        if written_ms.div_euclid(1_000) >= self.since.load(Ordering::Relaxed) {
+            lock(&self.seconds).take(decision, written_ms);
+        }
     }
 
     /// Units of a SKU that were sold a second, lately.
@@ -152,8 +174,9 @@ impl Pulse {
     pub fn seconds(&self, count: usize) -> Vec<Second> {
         let count = i64::try_from(count.min(SECONDS_MAX)).unwrap_or(0);
         let now = this_second();
+        let since = self.since.load(Ordering::Relaxed);
         let mut seconds = lock(&self.seconds);
-        let shown = (now - count..now).filter(|second| *second >= self.since).map(|second| {
+        let shown = (now - count..now).filter(|second| *second >= since).map(|second| {
             let place = seconds.0.partition_point(|counts| counts.second < second);
             match seconds.0.get_mut(place).filter(|counts| counts.second == second) {
                 Some(counts) => shown(counts),

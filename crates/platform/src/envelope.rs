@@ -30,14 +30,23 @@ impl CorrelationId {
     }
 }
 
+#[derive(Serialize)]
+struct Success<T> {
+    success: bool,
+    data: T,
+}
+
 /// A successful answer with `data`.
 pub fn success(status: StatusCode, data: impl Serialize) -> Response {
-    #[derive(Serialize)]
-    struct Success<T> {
-        success: bool,
-        data: T,
-    }
     (status, Json(Success { success: true, data })).into_response()
+}
+
+/// The body of a successful answer, for one that is given more than once.
+///
+/// # Errors
+/// When `data` has no JSON.
+pub fn success_body(data: impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&Success { success: true, data })
 }
 
 /// An unsuccessful answer. Business rejections are these too, with status 200.

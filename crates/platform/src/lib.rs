@@ -18,7 +18,7 @@ mod unique;
 
 pub use client_ip::TrustedProxies;
 pub use detached::Detached;
-pub use envelope::{ApiError, CorrelationId, success};
+pub use envelope::{ApiError, CorrelationId, success, success_body};
 pub use generations::Generations;
 pub use health::Health;
 pub use rate::RateLimit;

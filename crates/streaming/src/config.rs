@@ -9,6 +9,9 @@ use crate::{Error, Security, trouble::Trouble};
 /// How many bytes a broker gathers for a consumer, as long as it may wait.
 pub(crate) const FETCH_BYTES_MIN: &str = "65536";
 
+/// How long a client whose queue was full waits before it fetches again; by itself it would wait a second.
+pub(crate) const FETCH_BACKOFF_MS: &str = "10";
+
 /// How to reach the log.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -116,9 +119,9 @@ impl ConsumerConfig {
             // else when the wait is over.
             .set("fetch.min.bytes", FETCH_BYTES_MIN)
             .set("fetch.wait.max.ms", "10")
-            // After its queue was full librdkafka would wait a second before it fetches again.
-            .set("fetch.queue.backoff.ms", "10")
-            .set("queued.max.messages.kbytes", "16384");
+            .set("fetch.queue.backoff.ms", FETCH_BACKOFF_MS)
+            // Of records that are not handed over yet; the client takes twice as much for them.
+            .set("queued.max.messages.kbytes", "4096");
         if !self.instance.is_empty() {
             client.set("group.instance.id", &self.instance);
         }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, Error, Partition, Position, Record,
+    config::FETCH_BACKOFF_MS,
     redrive::REDRIVEN_AT,
     view::{Client, Context},
 };
@@ -75,7 +76,7 @@ pub struct Scanned<'a> {
 }
 
 impl<'a> Scanned<'a> {
-    fn of(message: &'a BorrowedMessage<'a>) -> Self {
+    pub(crate) fn of(message: &'a BorrowedMessage<'_>) -> Self {
         Self {
             partition: message.partition(),
             offset: message.offset(),
@@ -222,6 +223,7 @@ fn reader(config: &Config) -> Result<Client, Error> {
         .set("auto.offset.reset", "error")
         .set("fetch.wait.max.ms", "10")
         .set("fetch.message.max.bytes", "4194304")
+        .set("fetch.queue.backoff.ms", FETCH_BACKOFF_MS)
         .set("queued.max.messages.kbytes", "32768");
     Client::from_config_and_context(&client, Context::of(config)).map_err(Error::Config)
 }

@@ -20,7 +20,11 @@ use rdkafka::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, Error, Partition, Position, Record, config::FETCH_BYTES_MIN, trouble::Trouble};
+use crate::{
+    Config, Error, Partition, Position, Record, Scanned,
+    config::{FETCH_BACKOFF_MS, FETCH_BYTES_MIN},
+    trouble::Trouble,
+};
 
 /// What a view reads.
 #[derive(Debug, Clone)]
@@ -33,6 +37,15 @@ pub struct ViewConfig {
 
 /// Tries after which unreadable topics are worth a warning: new ones take a moment to get their leaders.
 const TRIES_QUIET: u32 = 25;
+
+/// How much is to be expected of a topic.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// Now and then a record, which is wanted at once.
+    Quiet,
+    /// Thousands a second, which are better had together.
+    Busy,
+}
 
 /// A client that reads to the end of partitions and does not take that for an error.
 pub(crate) struct Context(Trouble);
@@ -79,24 +92,38 @@ impl fmt::Debug for View {
 
 impl View {
     /// Calls `apply` with every record, in order within a partition, on a thread of its own.
-    pub fn start(config: &Config, view: ViewConfig, apply: impl FnMut(Record) + Send + 'static) -> Result<Self, Error> {
-        Self::begin(config, view, Offset::Beginning, apply)
+    pub fn start(
+        config: &Config,
+        view: ViewConfig,
+        mut apply: impl FnMut(Record) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let mut names = HashSet::new();
+        Self::begin(config, view, (Offset::Beginning, Pace::Quiet), move |message| apply(owned(message, &mut names)))
     }
 
-    /// As [`View::start`], with the records that come from now on.
+    /// As [`View::start`], for a busy topic: without a copy of the records, and many at a time.
+    pub fn glance(
+        config: &Config,
+        view: ViewConfig,
+        mut apply: impl FnMut(Scanned<'_>) + Send + 'static,
+    ) -> Result<Self, Error> {
+        Self::begin(config, view, (Offset::Beginning, Pace::Busy), move |message| apply(Scanned::of(message)))
+    }
+
+    /// As [`View::glance`], with the records that come from now on.
     pub fn follow(
         config: &Config,
         view: ViewConfig,
-        apply: impl FnMut(Record) + Send + 'static,
+        mut apply: impl FnMut(Scanned<'_>) + Send + 'static,
     ) -> Result<Self, Error> {
-        Self::begin(config, view, Offset::End, apply)
+        Self::begin(config, view, (Offset::End, Pace::Busy), move |message| apply(Scanned::of(message)))
     }
 
     fn begin(
         config: &Config,
         view: ViewConfig,
-        from: Offset,
-        apply: impl FnMut(Record) + Send + 'static,
+        (from, pace): (Offset, Pace),
+        apply: impl FnMut(&BorrowedMessage<'_>) + Send + 'static,
     ) -> Result<Self, Error> {
         let mut client = config.client();
         client
@@ -105,9 +132,13 @@ impl View {
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "earliest")
-            .set("fetch.min.bytes", FETCH_BYTES_MIN)
-            .set("fetch.wait.max.ms", "20")
-            .set("queued.max.messages.kbytes", "8192");
+            .set("fetch.queue.backoff.ms", FETCH_BACKOFF_MS)
+            .set("queued.max.messages.kbytes", "4096");
+        match pace {
+            // A broker answers with the first record that comes, and else twice a second.
+            Pace::Quiet => client.set("fetch.min.bytes", "1").set("fetch.wait.max.ms", "500"),
+            Pace::Busy => client.set("fetch.min.bytes", FETCH_BYTES_MIN).set("fetch.wait.max.ms", "20"),
+        };
         let consumer = Client::from_config_and_context(&client, Context::of(config)).map_err(Error::Config)?;
         let stop = CancellationToken::new();
         let (caught_up_tx, caught_up) = watch::channel(false);
@@ -148,7 +179,7 @@ fn read_on(
     (topics, from): (&[String], Offset),
     stop: &CancellationToken,
     caught_up: &watch::Sender<bool>,
-    mut apply: impl FnMut(Record),
+    mut apply: impl FnMut(&BorrowedMessage<'_>),
 ) {
     let mut tries = 0;
     let mut behind = loop {
@@ -164,7 +195,9 @@ fn read_on(
             }
         }
     };
-    let mut names = HashSet::new();
+    if behind.is_empty() {
+        caught_up.send_replace(true);
+    }
     while !stop.is_cancelled() {
         match consumer.poll(Duration::from_millis(50)) {
             None => {}
@@ -172,7 +205,7 @@ fn read_on(
                 // Also by what was read: a busy partition seldom says that its end is reached.
                 let was_behind = !behind.is_empty();
                 let (of, next) = ((message.topic(), message.partition()), message.offset() + 1);
-                apply(owned(&message, &mut names));
+                apply(&message);
                 behind.retain(|(topic, partition), end| (topic.as_str(), *partition) != of || next < *end);
                 if was_behind && behind.is_empty() {
                     caught_up.send_replace(true);

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::{Live, answer::Answer, connection::UnderWay};
-use crate::recorder::{Attempt, Outcome, Recording, Route, Times, ToldReceipt};
+use super::{HandOver, Live, answer::Answer, connection::UnderWay};
+use crate::recorder::{Attempt, Lookup, Outcome, Recording, Route, Times, ToldReceipt};
 
 /// How slowly the mean of the live display follows: by one part in so many at each look.
 const MEAN_INERTIA: u64 = 4;
@@ -13,6 +13,7 @@ pub(super) struct Book<'a> {
     pub(super) recording: Recording,
     live: &'a Live,
     keeps_attempts: bool,
+    hand_over: Option<HandOver<'a>>,
     sent: u64,
     answered: u64,
     purchased: u64,
@@ -22,11 +23,12 @@ pub(super) struct Book<'a> {
 }
 
 impl<'a> Book<'a> {
-    pub(super) fn new(live: &'a Live, keeps_attempts: bool) -> Self {
+    pub(super) fn new(live: &'a Live, keeps_attempts: bool, hand_over: Option<HandOver<'a>>) -> Self {
         Self {
             recording: Recording::default(),
             live,
             keeps_attempts,
+            hand_over,
             sent: 0,
             answered: 0,
             purchased: 0,
@@ -44,7 +46,11 @@ impl<'a> Book<'a> {
     /// The answer to `asked` came at `now`.
     pub(super) fn answered(&mut self, asked: &UnderWay, answer: &Answer<'_>, now: u64) {
         let outcome = answer.outcome(asked.request.route);
-        let is_held = matches!(outcome, Outcome::Purchased | Outcome::Pending | Outcome::AlreadyPurchased);
+        let is_held = match asked.request.route {
+            Route::Purchase => matches!(outcome, Outcome::Purchased | Outcome::Pending | Outcome::AlreadyPurchased),
+            Route::Receipt => outcome == Outcome::Found,
+            Route::Status => false,
+        };
         let receipt = if self.keeps_attempts && is_held { answer.receipt() } else { None };
         self.answered += 1;
         self.purchased += u64::from(matches!(outcome, Outcome::Purchased | Outcome::Pending));
@@ -63,17 +69,33 @@ impl<'a> Book<'a> {
     fn note(&mut self, asked: &UnderWay, now: u64, outcome: Outcome, polite: bool, receipt: Option<ToldReceipt>) {
         let times = Times { due: asked.due, sent: asked.sent, answered: now };
         self.recording.note(asked.request.route, times, outcome);
-        if self.keeps_attempts && asked.request.route == Route::Purchase {
-            let (due_us, sent_us, answered_us) = times.due_sent_answered_us();
-            let (shopper, key) = (asked.request.shopper, asked.request.key);
-            let attempt = Attempt { shopper, key, due_us, sent_us, answered_us, outcome, polite, receipt };
-            self.recording.attempts.push(attempt);
+        if !self.keeps_attempts {
+            return;
+        }
+        let (due_us, sent_us, answered_us) = times.due_sent_answered_us();
+        let (shopper, key) = (asked.request.shopper, asked.request.key);
+        match asked.request.route {
+            Route::Purchase => {
+                let attempt = Attempt { shopper, key, due_us, sent_us, answered_us, outcome, polite, receipt };
+                self.recording.attempts.push(attempt);
+            }
+            Route::Receipt => {
+                self.recording.lookups.push(Lookup { shopper, sent_us, answered_us, outcome, receipt });
+            }
+            Route::Status => {}
         }
     }
 
-    /// Tells the live display what happened since it was told last. Not after each answer: the threads would fight for
-    /// its counters.
+    /// Tells the live display what happened since it was told last, and hands over what is not to be kept. Not after
+    /// each answer: the threads would fight for its counters.
     pub(super) fn tell(&mut self) {
+        if let Some(hand_over) = self.hand_over {
+            let kept = &mut self.recording;
+            let (attempts, lookups) = (std::mem::take(&mut kept.attempts), std::mem::take(&mut kept.lookups));
+            if !attempts.is_empty() || !lookups.is_empty() {
+                hand_over(attempts, lookups);
+            }
+        }
         if let Some(mean) = self.latency_sum_us.checked_div(self.answered) {
             let before = self.live.latency_us.load(Relaxed);
             let after = if before == 0 { mean } else { (before * (MEAN_INERTIA - 1) + mean) / MEAN_INERTIA };

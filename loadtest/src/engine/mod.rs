@@ -35,11 +35,11 @@ use nix::sys::{
 use self::{wire::Wire, worker::Worker};
 use crate::{
     arrivals::Arrivals,
-    recorder::{Recording, Route},
+    recorder::{Attempt, Lookup, Recording, Route},
 };
 
 /// Requests that wait for a connection, over all threads. More are counted as unsent.
-const BACKLOG_MAX: usize = 1_000_000;
+pub const BACKLOG_MAX: usize = 1_000_000;
 
 /// One request to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,9 +84,24 @@ pub struct Options {
     pub pipeline: usize,
     /// No answer within this time since it was sent: the request is broken. The same for opening a connection.
     pub answer_max: Duration,
-    /// Keep every attempt to buy.
+    /// Keep every attempt to buy and every look at a receipt.
     pub keep_attempts: bool,
 }
+
+/// When requests are due.
+#[derive(Debug, Clone, Copy)]
+pub struct When {
+    /// In which way.
+    pub arrivals: Arrivals,
+    /// For how long.
+    pub lasts: Duration,
+    /// Decides what is chance.
+    pub seed: u64,
+}
+
+/// Takes what was kept while a run goes on, so that it need not be in memory. It is called from the threads of the
+/// load, some twenty times a second, and they wait for it.
+pub type HandOver<'a> = &'a (dyn Fn(Vec<Attempt>, Vec<Lookup>) + Sync);
 
 /// How far a run is. It lags by a twentieth of a second.
 #[derive(Debug, Default)]
@@ -111,11 +126,10 @@ pub struct Live {
 struct Shared<'a> {
     target: &'a Target,
     options: &'a Options,
-    arrivals: Arrivals,
-    lasts: Duration,
-    seed: u64,
+    when: When,
     request: &'a (dyn Fn(u64) -> Request + Sync),
     live: &'a Live,
+    hand_over: Option<HandOver<'a>>,
     wire: Wire,
     threads: usize,
     /// Connections that were begun.
@@ -139,17 +153,31 @@ pub fn run(
     request: &(dyn Fn(u64) -> Request + Sync),
     live: &Live,
 ) -> anyhow::Result<Recording> {
+    run_into(target, options, When { arrivals, lasts, seed }, request, live, None)
+}
+
+/// The same. With `hand_over` what is kept goes there as it comes, and is not in the recording.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_into(
+    target: &Target,
+    options: &Options,
+    when: When,
+    request: &(dyn Fn(u64) -> Request + Sync),
+    live: &Live,
+    hand_over: Option<HandOver<'_>>,
+) -> anyhow::Result<Recording> {
     check(target)?;
     open_files::raise_limit();
     let threads = options.threads.clamp(1, options.connections.max(1));
     let shared = Shared {
         target,
         options,
-        arrivals,
-        lasts,
-        seed,
+        when,
         request,
         live,
+        hand_over,
         wire: Wire::new(target, options.keep_alive),
         threads,
         opened: AtomicU64::new(0),

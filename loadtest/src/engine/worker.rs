@@ -82,7 +82,7 @@ impl<'a> Worker<'a> {
         let poll = Poll::new()?;
         let timer = Timer::new(poll.registry(), TIMER)?;
         let connections = (shared.options.connections.max(1) + index) / shared.threads;
-        let schedule = shared.arrivals.schedule(shared.lasts, shared.seed);
+        let schedule = shared.when.arrivals.schedule(shared.when.lasts, shared.when.seed);
         Ok(Self {
             shared,
             clock: Instant::now(),
@@ -95,14 +95,14 @@ impl<'a> Worker<'a> {
             opening: 0,
             under_way: 0,
             backlog: VecDeque::new(),
-            backlog_max: BACKLOG_MAX / shared.threads,
+            backlog_max: BACKLOG_MAX.div_ceil(shared.threads),
             schedule: schedule.skip(index).step_by(shared.threads).peekable(),
             number: index as u64,
-            is_closed: shared.arrivals == Arrivals::Closed,
+            is_closed: shared.when.arrivals == Arrivals::Closed,
             is_issuing: false,
             retry_at: 0,
             sweep_at: SWEEP,
-            book: Book::new(shared.live, shared.options.keep_attempts),
+            book: Book::new(shared.live, shared.options.keep_attempts, shared.hand_over),
         })
     }
 
@@ -170,7 +170,7 @@ impl<'a> Worker<'a> {
 
     /// Whether there is more to come.
     fn may_issue(&mut self, now: u64) -> bool {
-        let is_left = if self.is_closed { now < nanos(self.shared.lasts) } else { self.schedule.peek().is_some() };
+        let is_left = if self.is_closed { now < nanos(self.shared.when.lasts) } else { self.schedule.peek().is_some() };
         is_left && !self.is_stopped()
     }
 
@@ -199,7 +199,7 @@ impl<'a> Worker<'a> {
         if self.is_issuing {
             return false;
         }
-        let last = nanos(self.shared.lasts.saturating_add(self.shared.options.answer_max));
+        let last = nanos(self.shared.when.lasts.saturating_add(self.shared.options.answer_max));
         if now >= last || self.is_stopped() {
             self.book.recording.unsent += self.backlog.len() as u64;
             self.backlog.clear();

@@ -1,7 +1,7 @@
 //! The verdict in one line, and what the stores say.
 
 use super::{
-    Report, Verdict,
+    Report, State, Verdict,
     wording::{count, grouped, length},
 };
 
@@ -10,7 +10,7 @@ use super::{
 pub(super) enum Standing {
     /// It was checked and is right.
     Good,
-    /// Nothing is wrong, and the stores were not asked.
+    /// Nothing is wrong, and the stores were not asked, or not all could be checked.
     Open,
     /// Something is wrong.
     Bad,
@@ -31,8 +31,12 @@ impl Headline {
         let mut parts = Vec::new();
         match &report.verdict {
             Some(verdict) => {
-                let hold = verdict.checks.iter().filter(|check| check.holds).count();
-                parts.push(format!("{hold} of {} checks hold", verdict.checks.len()));
+                let of = |state: State| verdict.checks.iter().filter(|check| check.state == state).count();
+                let unchecked = match of(State::NotChecked) {
+                    0 => String::new(),
+                    unchecked => format!(", {unchecked} not checked"),
+                };
+                parts.push(format!("{} of {} checks hold{unchecked}", of(State::Holds), verdict.checks.len()));
             }
             None => parts.push("The stores were not asked".to_owned()),
         }
@@ -53,7 +57,8 @@ impl Headline {
         }
         let (standing, word) = match (report.passed(), &report.verdict) {
             (false, _) => (Standing::Bad, "Failed"),
-            (true, Some(_)) => (Standing::Good, "Proven"),
+            (true, Some(verdict)) if verdict.proven => (Standing::Good, "Proven"),
+            (true, Some(_)) => (Standing::Open, "Proven in part"),
             (true, None) if report.thresholds.is_empty() => (Standing::Open, "Measured"),
             (true, None) => (Standing::Open, "Within the limits"),
         };
@@ -69,12 +74,16 @@ pub(super) fn stores(verdict: &Verdict) -> [(&'static str, String); 5] {
             |store| format!("{} of {} sold", grouped(store.sold), grouped(store.of)),
         )
     });
-    let disagree = verdict.checks.iter().any(|check| check.id == "I12" && !check.holds);
+    let disagree = verdict.broken().contains(&"I12");
+    let mut clients = format!("told of {}", grouped(verdict.told));
+    if verdict.looked_up > 0 {
+        clients.push_str(&format!("; {} at receipts compared", count(verdict.looked_up, "look")));
+    }
     [
         ("Redis", redis),
         ("Log", log),
         ("Postgres", postgres),
-        ("Clients", format!("told of {}", grouped(verdict.told))),
+        ("Clients", clients),
         (if disagree { "Disagree for" } else { "Agree after" }, length(verdict.converged_seconds)),
     ]
 }

@@ -2,7 +2,7 @@
 //! none.
 
 use super::{
-    ListenersReport, Percentile, Percentiles, Report, RouteReport, Verdict,
+    ListenersReport, Percentile, Percentiles, Report, RouteReport, State, Verdict,
     headline::{Headline, Standing, stores},
     plot,
     series::{Series, ordered},
@@ -101,7 +101,7 @@ fn verdict(report: &Report, headline: &Headline) -> String {
 fn checks(verdict: &Verdict) -> String {
     let mut page = "<ul class=\"checks\">\n".to_owned();
     for check in &verdict.checks {
-        let (class, word) = held(check.holds);
+        let (class, word) = standing(check.state);
         put(
             &mut page,
             format_args!(
@@ -119,15 +119,19 @@ fn checks(verdict: &Verdict) -> String {
 }
 
 /// Class and words for whether something holds.
-fn held(holds: bool) -> (&'static str, &'static str) {
-    if holds { ("good", "holds") } else { ("bad", "does not hold") }
+fn standing(state: State) -> (&'static str, &'static str) {
+    match state {
+        State::Holds => ("good", "holds"),
+        State::Broken => ("bad", "does not hold"),
+        State::NotChecked => ("open", "not checked"),
+    }
 }
 
 /// Each limit with a bar: how much of it was used.
 fn limits(report: &Report) -> String {
     let mut page = "<ul class=\"checks\">\n".to_owned();
     for threshold in &report.thresholds {
-        let (class, word) = held(threshold.holds);
+        let (class, word) = standing(if threshold.holds { State::Holds } else { State::Broken });
         let limit = threshold.name.parse::<Limit>().ok();
         let used = limit.map_or(0.0, |limit| (threshold.measured_ms / limit.max_ms * 100.0).clamp(0.0, 100.0));
         let measured = if threshold.measured_ms > 0.0 {
@@ -177,9 +181,11 @@ fn route(route: &RouteReport) -> String {
         grouped(route.answered),
         rate(route.per_second)
     );
-    let each = match series.step {
-        0 | 1 => String::new(),
-        step => format!(" A point is the worst of {step} seconds."),
+    let each = match (series.step, series.width) {
+        (0 | 1, 0 | 1) => String::new(),
+        (0 | 1, width) => format!(" A point is {width} seconds."),
+        (step, 0 | 1) => format!(" A point is the worst of {step} seconds."),
+        (step, width) => format!(" A point is the worst of {step} times {width} seconds."),
     };
     let legend: Vec<(String, String)> =
         series.outcomes.iter().map(|(name, class)| ((*class).to_owned(), words(name))).collect();

@@ -18,8 +18,9 @@ use serde::Serialize;
 pub use threshold::{Limit, Percentile, Threshold};
 
 use crate::{
-    recorder::{Outcome, Recording, Route, Second, Tally},
-    verdict::Verdict,
+    recorder::{Outcome, Recording, Route, Tally},
+    timeline::{Interval, Timeline},
+    verdict::{State, Verdict},
 };
 
 /// Steps of a distribution in which the share of what took longer falls to a tenth.
@@ -100,7 +101,7 @@ pub struct RouteReport {
     pub refused: Option<Percentiles>,
     /// Both latencies from p50 to p99.99, as far as there are answers enough to tell.
     pub distribution: Vec<Quantile>,
-    /// Second by second.
+    /// From the start to the last answer: second by second, in a long run by more seconds at a time.
     pub over_time: Vec<Moment>,
 }
 
@@ -136,12 +137,14 @@ pub struct Quantile {
     pub since_sent_ms: f64,
 }
 
-/// A second of a route.
+/// Some seconds of a route.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Moment {
-    /// Which, since the start.
+    /// The first of them, since the start.
     pub second: u64,
+    /// How many.
+    pub seconds: u64,
     /// Answers in it.
     pub answered: u64,
     /// What came in it, by what it was.
@@ -184,8 +187,8 @@ impl Report {
         let tallies = recording.routes.iter().filter(|(_, tally)| tally.total() > 0);
         let routes: Vec<RouteReport> = tallies
             .map(|(route, tally)| {
-                let over_time = recording.seconds.get(route).map(Vec::as_slice).unwrap_or_default();
-                RouteReport::of(*route, tally, over_time, seconds)
+                let over_time = recording.over_time.get(route).map(|timeline| moments(timeline, seconds));
+                RouteReport::of(*route, tally, over_time.unwrap_or_default(), seconds)
             })
             .collect();
         let judged = main_route(&routes).map(|route| &route.since_due);
@@ -229,10 +232,10 @@ impl Report {
     }
 
     /// Whether everything that was checked is as it should be: the verdict, the limits, what listeners saw, and that
-    /// every request was sent and answered as the contract says.
+    /// every request was sent and answered as the contract says. What could not be checked is no failure.
     pub fn passed(&self) -> bool {
         self.wrong() == 0
-            && self.verdict.as_ref().is_none_or(|verdict| verdict.proven)
+            && self.verdict.as_ref().is_none_or(|verdict| verdict.broken().is_empty())
             && self.thresholds.iter().all(|threshold| threshold.holds)
             && self
                 .listeners
@@ -260,7 +263,7 @@ fn main_route(routes: &[RouteReport]) -> Option<&RouteReport> {
 }
 
 impl RouteReport {
-    fn of(route: Route, tally: &Tally, seconds: &[Second], took_seconds: f64) -> Self {
+    fn of(route: Route, tally: &Tally, over_time: Vec<Moment>, took_seconds: f64) -> Self {
         let answered = answered(&tally.counts);
         Self {
             route,
@@ -272,7 +275,7 @@ impl RouteReport {
             since_sent: Percentiles::of(&tally.since_sent),
             refused: (!tally.refused.is_empty()).then(|| Percentiles::of(&tally.refused)),
             distribution: distribution(tally),
-            over_time: (0..).zip(seconds).map(|(number, second)| Moment::of(number, second)).collect(),
+            over_time,
         }
     }
 }
@@ -297,16 +300,28 @@ impl Percentiles {
 }
 
 impl Moment {
-    fn of(number: u64, second: &Second) -> Self {
-        let latency = Percentiles::of(&second.latency);
+    fn of(second: u64, seconds: u64, interval: &Interval) -> Self {
+        let latency = Percentiles::of(&interval.latency);
         Self {
-            second: number,
-            answered: answered(&second.counts),
-            outcomes: named(&second.counts),
+            second,
+            seconds,
+            answered: answered(&interval.counts),
+            outcomes: named(&interval.counts),
             p50_ms: latency.p50_ms,
             p99_ms: latency.p99_ms,
         }
     }
+}
+
+/// A route over a run that took so long; the last interval goes no further than it did.
+fn moments(timeline: &Timeline, took_seconds: f64) -> Vec<Moment> {
+    let (width, end) = (timeline.width(), took_seconds.ceil() as u64);
+    let starts = (0_u64..).map(|number| number * width);
+    let moments = starts.zip(timeline.intervals()).map(|(second, interval)| {
+        let seconds = end.saturating_sub(second).clamp(1, width);
+        Moment::of(second, seconds, interval)
+    });
+    moments.collect()
 }
 
 /// Points at equal distances on the scale of the share that took longer. It ends where less than one answer is left.

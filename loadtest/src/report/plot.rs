@@ -365,7 +365,8 @@ mod tests {
     #[test]
     fn outcomes_stand_one_upon_the_other() {
         let point = Point { second: 0, seconds: 1, counts: vec![3, 1], p50_ms: 0.0, p99_ms: 0.0 };
-        let series = Series { outcomes: vec![("sold", "o-sold"), ("out", "o-out")], step: 1, points: vec![point] };
+        let series =
+            Series { outcomes: vec![("sold", "o-sold"), ("out", "o-out")], step: 1, width: 1, points: vec![point] };
         let shapes = outcomes(&series);
         // The scale ends at 4: three quarters of 172, and one quarter above.
         assert!(shapes.contains("<path class=\"o-sold\" d=\"M201.00 53.00h40.00v129.00h-40.00z\"/>"), "{shapes}");

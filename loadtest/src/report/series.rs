@@ -39,8 +39,10 @@ pub(super) fn ordered(outcomes: &BTreeMap<String, u64>) -> Vec<(&str, &'static s
 pub(super) struct Series<'a> {
     /// Names and classes of what came, in the order of the counts of each point.
     pub(super) outcomes: Vec<(&'a str, &'static str)>,
-    /// Seconds that a point covers; the last one may cover less.
+    /// Intervals of the recording that a point covers; the last one may cover less.
     pub(super) step: usize,
+    /// Seconds of such an interval.
+    pub(super) width: u64,
     /// From the start to the end.
     pub(super) points: Vec<Point>,
 }
@@ -54,9 +56,9 @@ pub(super) struct Point {
     pub(super) seconds: u64,
     /// What came in it, by outcome.
     pub(super) counts: Vec<u64>,
-    /// The longest half-time of its seconds, in milliseconds; 0 for none.
+    /// The longest half-time of its intervals, in milliseconds; 0 for none.
     pub(super) p50_ms: f64,
-    /// The longest 99th percentile of its seconds, in milliseconds; 0 for none.
+    /// The longest 99th percentile of its intervals, in milliseconds; 0 for none.
     pub(super) p99_ms: f64,
 }
 
@@ -65,8 +67,9 @@ impl<'a> Series<'a> {
     pub(super) fn of(route: &'a RouteReport, points_max: usize) -> Self {
         let outcomes = ordered(&route.outcomes);
         let step = route.over_time.len().div_ceil(points_max.max(1)).max(1);
+        let width = route.over_time.first().map_or(1, |first| first.seconds);
         let points = route.over_time.chunks(step).map(|moments| Point::of(moments, &outcomes)).collect();
-        Self { outcomes, step, points }
+        Self { outcomes, step, width, points }
     }
 
     /// Seconds from the start to the end, at least one.
@@ -80,7 +83,7 @@ impl Point {
         let of_all = |name: &str| moments.iter().filter_map(|moment| moment.outcomes.get(name)).sum::<u64>();
         Self {
             second: moments.first().map_or(0, |first| first.second),
-            seconds: moments.len() as u64,
+            seconds: moments.iter().map(|moment| moment.seconds).sum(),
             counts: outcomes.iter().map(|&(name, _)| of_all(name)).collect(),
             p50_ms: moments.iter().map(|moment| moment.p50_ms).fold(0.0, f64::max),
             p99_ms: moments.iter().map(|moment| moment.p99_ms).fold(0.0, f64::max),

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::{
-    ListenersReport, Percentile, Percentiles, Report, RouteReport, Verdict,
+    ListenersReport, Percentile, Percentiles, Report, RouteReport, State, Verdict,
     headline::{Headline, Standing, stores},
     series::ordered,
     wording::{count, grouped, latency, length, printable, rate, route as route_words, share, words},
@@ -184,11 +184,24 @@ impl Page {
             self.fact(&name.to_lowercase(), &value);
         }
         for check in &verdict.checks {
-            self.held(check.holds, &format!("{:4}{}", check.id, check.what));
-            if !check.holds {
-                let detail = self.painted(Tone::Bad, &printable(&check.detail));
-                self.line(format!("        {detail}"));
-            }
+            let says = format!("{:4}{}", check.id, check.what);
+            let (tone, detail) = match check.state {
+                State::Holds => {
+                    self.held(true, &says);
+                    continue;
+                }
+                State::Broken => {
+                    self.held(false, &says);
+                    (Tone::Bad, check.detail.clone())
+                }
+                State::NotChecked => {
+                    let mark = self.painted(Tone::Open, "?");
+                    self.line(format!("  {mark} {}", printable(&says)));
+                    (Tone::Open, format!("not checked: {}", check.detail))
+                }
+            };
+            let detail = self.painted(tone, &printable(&detail));
+            self.line(format!("        {detail}"));
         }
     }
 

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     history,
-    recorder::{Attempt, Outcome, Recording, Route},
+    recorder::{Attempt, Lookup, Outcome, Recording, Route, Tally},
     scenario::sku_of,
 };
 
@@ -31,31 +31,41 @@ pub use stores::Stores;
 /// Between two looks at stores that do not agree yet.
 const POLL: Duration = Duration::from_millis(200);
 
+/// Whose word a promise is checked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Stores,
+    /// The stores say part of it.
+    Both,
+    Answers,
+}
+
 /// What is promised, in the order of the report.
-const PROMISES: [(&str, &str); 13] = [
-    ("I1", "never more sold than there was"),
-    ("I2", "never two units for one shopper"),
-    ("I3", "stock and buyers add up in Redis"),
-    ("I4", "every success that was told stands in the log and in Postgres, with that receipt and time"),
-    ("I5", "nothing stands in Redis or Postgres that is not in the log"),
-    ("I6", "every refusal was true"),
-    ("I7", "nothing was left over while shoppers went away without"),
-    ("I8", "equal keys got equal answers"),
+const PROMISES: [(&str, &str, By); 13] = [
+    ("I1", "never more sold than there was", By::Stores),
+    ("I2", "never two units for one shopper", By::Stores),
+    ("I3", "stock and buyers add up in Redis", By::Stores),
+    ("I4", "every success that was told stands in the log and in Postgres, with that receipt and time", By::Both),
+    ("I5", "nothing stands in Redis or Postgres that is not in the log", By::Stores),
+    ("I6", "every refusal was true", By::Both),
+    ("I7", "nothing was left over while shoppers went away without", By::Both),
+    ("I8", "equal keys got equal answers", By::Answers),
     (
         "I9",
         "no unit missing or told twice, in the order in which clients saw them sold; the rules give every answer again",
+        By::Both,
     ),
-    ("I10", "every record that the sink read is accounted for"),
-    ("I12", "the stores agreed in time, with nothing under way"),
-    ("I13", "who was not served was told when to come back"),
-    ("I14", "nothing was sold outside the sale's time"),
+    ("I10", "every record that the sink read is accounted for", By::Stores),
+    ("I12", "the stores agreed in time, with nothing under way", By::Stores),
+    ("I13", "who was not served was told when to come back", By::Answers),
+    ("I14", "nothing was sold outside the sale's time", By::Stores),
 ];
 
 /// What was found.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
-    /// Whether every check holds.
+    /// Whether every check was made and holds.
     pub proven: bool,
     /// One for each promise.
     pub checks: Vec<Check>,
@@ -67,6 +77,8 @@ pub struct Verdict {
     pub postgres: Option<StoreCount>,
     /// Answers that told a shopper of a unit bought.
     pub told: u64,
+    /// Answers to shoppers who looked their receipt up that were compared: one that was shown, or that there is none.
+    pub looked_up: u64,
     /// How long the stores took to agree after the last answer, in seconds.
     pub converged_seconds: f64,
 }
@@ -80,9 +92,21 @@ pub struct Check {
     /// What is promised, in words.
     pub what: String,
     /// Whether it was kept.
-    pub holds: bool,
-    /// The first thing that breaks it and how many more there are; empty when it holds.
+    pub state: State,
+    /// The first thing that breaks it and how many more there are, or why it was not checked; empty when it holds.
     pub detail: String,
+}
+
+/// What is known of a promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It was kept.
+    Holds,
+    /// It was not.
+    Broken,
+    /// Nothing is wrong, but what would show it was not there to be looked at.
+    NotChecked,
 }
 
 /// Units of all sales of the run, as one store tells it.
@@ -98,7 +122,7 @@ pub struct StoreCount {
 impl Verdict {
     /// Ids of the promises that were broken.
     pub fn broken(&self) -> Vec<&'static str> {
-        self.checks.iter().filter(|check| !check.holds).map(|check| check.id).collect()
+        self.checks.iter().filter(|check| check.state == State::Broken).map(|check| check.id).collect()
     }
 }
 
@@ -131,11 +155,13 @@ pub async fn reach(
     };
     let converged_seconds = began.elapsed().as_secs_f64();
     let mut findings = Findings::default();
-    let mut ours = 0;
+    let (mut ours, mut looked_up) = (0, 0);
     for (number, seen) in (0..).zip(&seen) {
         of_stores(seen, units, converge_max, &mut findings);
-        let attempts = of_sale(&recording.attempts, number, skus.len());
-        ours += of_answers(stores, &log, seen, &attempts, prefix, &mut findings).await?;
+        let answers = Answers::of_sale(recording, number, skus.len());
+        let compared = of_answers(stores, &log, seen, &answers, prefix, &mut findings).await?;
+        ours += compared.ours;
+        looked_up += compared.looked_up;
     }
     let told = told_of_success(recording);
     if recording.attempts.is_empty() && told > ours {
@@ -144,14 +170,15 @@ pub async fn reach(
     }
     accounts(stores, &mut findings).await?;
     let of: u64 = seen.iter().map(|seen| seen.status.config.initial_stock).sum();
-    let checks = findings.into_checks();
+    let checks = findings.into_checks(without_answers(recording));
     Ok(Verdict {
-        proven: checks.iter().all(|check| check.holds),
+        proven: checks.iter().all(|check| check.state == State::Holds),
         checks,
         redis: seen.iter().map(|seen| seen.in_redis).sum::<Option<u64>>().map(|sold| StoreCount { sold, of }),
         log: Some(StoreCount { sold: seen.iter().map(|seen| seen.counts.accepted).sum(), of }),
         postgres: Some(StoreCount { sold: seen.iter().map(|seen| seen.in_postgres).sum(), of }),
         told,
+        looked_up,
         converged_seconds,
     })
 }
@@ -160,6 +187,17 @@ pub async fn reach(
 fn told_of_success(recording: &Recording) -> u64 {
     let Some(tally) = recording.tally(Route::Purchase) else { return 0 };
     [Outcome::Purchased, Outcome::Pending].iter().filter_map(|outcome| tally.counts.get(outcome)).sum()
+}
+
+/// Why there are no answers to compare with the stores; nothing when there are.
+fn without_answers(recording: &Recording) -> Option<&'static str> {
+    if !recording.attempts.is_empty() {
+        return None;
+    }
+    Some(match recording.tally(Route::Purchase).map_or(0, Tally::total) {
+        0 => "nobody tried to buy",
+        _ => "no attempt was kept; --keep-attempts or --record FILE keeps them",
+    })
 }
 
 async fn look(stores: &Stores, log: &mut Log, skus: &[Sku], stop: &CancellationToken) -> Result<Vec<Examination>> {
@@ -213,33 +251,54 @@ fn promise_of(class: Class) -> &'static str {
     }
 }
 
-/// The attempts at the sale with this number.
-fn of_sale(attempts: &[Attempt], number: u32, skus: usize) -> Cow<'_, [Attempt]> {
-    if skus == 1 {
-        return Cow::Borrowed(attempts);
-    }
-    attempts.iter().filter(|attempt| sku_of(attempt.shopper, skus) == number).cloned().collect()
+/// What shoppers were told of one sale.
+struct Answers<'a> {
+    attempts: Cow<'a, [Attempt]>,
+    lookups: Cow<'a, [Lookup]>,
 }
 
-/// What shoppers were told of one sale, beside the log and Postgres, and by itself; returns how many units the log has
-/// of shoppers of this run.
+impl<'a> Answers<'a> {
+    /// Of the sale with this number, of so many.
+    fn of_sale(recording: &'a Recording, number: u32, skus: usize) -> Self {
+        let Recording { attempts, lookups, .. } = recording;
+        if skus == 1 {
+            return Self { attempts: Cow::Borrowed(attempts.as_slice()), lookups: Cow::Borrowed(lookups.as_slice()) };
+        }
+        let is_here = |shopper: u64| sku_of(shopper, skus) == number;
+        Self {
+            attempts: attempts.iter().filter(|one| is_here(one.shopper)).cloned().collect(),
+            lookups: lookups.iter().filter(|one| is_here(one.shopper)).cloned().collect(),
+        }
+    }
+}
+
+/// What came of comparing the answers of one sale.
+struct Compared {
+    /// Units that the log has of shoppers of this run.
+    ours: u64,
+    /// Answers about receipts that were compared.
+    looked_up: u64,
+}
+
+/// What shoppers were told of one sale, beside the log and Postgres, and by itself.
 async fn of_answers(
     stores: &Stores,
     log: &Log,
     seen: &Examination,
-    attempts: &[Attempt],
+    answers: &Answers<'_>,
     prefix: &str,
     findings: &mut Findings,
-) -> Result<u64> {
+) -> Result<Compared> {
+    let (attempts, lookups) = (&*answers.attempts, &*answers.lookups);
     let rows = stores.store.purchases(&seen.sale_id).await.context("read the rows of Postgres")?;
     let initial_stock = seen.status.config.initial_stock;
-    let holders = log.history_of(&seen.sale_id, |logged| {
+    let compared = log.history_of(&seen.sale_id, |logged| {
         let sides = told::Sides { logged, rows: &rows, initial_stock, prefix };
         told::compare(&sides, attempts, findings);
         told::nobody_holds_what_they_were_refused(&sides, attempts, findings);
-        sides.holders()
+        (sides.holders(), told::looked_up(&sides, attempts, lookups, findings))
     });
-    let holders = holders.with_context(|| format!("the log knows no sale {}", seen.sale_id))?;
+    let (holders, looked_up) = compared.with_context(|| format!("the log knows no sale {}", seen.sale_id))?;
     for violation in history::check_beside(attempts, initial_stock, &holders.others) {
         findings.add(violation.invariant, violation.what);
     }
@@ -252,7 +311,7 @@ async fn of_answers(
     }
     let eligible = told::who_could_buy(attempts);
     findings.hold(invariants::nothing_left_unsold(initial_stock, eligible, seen.counts.accepted));
-    Ok(holders.ours)
+    Ok(Compared { ours: holders.ours, looked_up })
 }
 
 /// I10: every record that the sink read is accounted for.
@@ -285,29 +344,31 @@ impl Findings {
         }
     }
 
-    fn into_checks(mut self) -> Vec<Check> {
-        let mut checks: Vec<Check> =
-            PROMISES.iter().map(|&(id, what)| Check::of(id, what, self.0.remove(id))).collect();
-        // A promise that is new to this list.
-        checks.extend(self.0.into_iter().map(|(id, found)| Check::of(id, "what else is promised", Some(found))));
-        checks
-    }
-}
-
-impl Check {
-    fn of(id: &'static str, what: &str, found: Option<(String, u64)>) -> Self {
-        let detail = match &found {
-            None => String::new(),
-            Some((first, 1)) => first.clone(),
-            Some((first, count)) => format!("{first} (and {} more)", count - 1),
+    /// A check for each promise; `without_answers` says why there were no answers to compare, if there were none.
+    fn into_checks(mut self, without_answers: Option<&str>) -> Vec<Check> {
+        let check = |(id, what, by): (&'static str, &str, By), found: Option<(String, u64)>| {
+            let (state, detail) = match (found, without_answers, by) {
+                (Some((first, 1)), ..) => (State::Broken, first),
+                (Some((first, count)), ..) => (State::Broken, format!("{first} (and {} more)", count - 1)),
+                (None, Some(why), By::Answers) => (State::NotChecked, why.to_owned()),
+                (None, Some(why), By::Both) => (State::NotChecked, format!("by the stores alone it holds; {why}")),
+                (None, ..) => (State::Holds, String::new()),
+            };
+            Check { id, what: what.to_owned(), state, detail }
         };
-        Self { id, what: what.to_owned(), holds: found.is_none(), detail }
+        let mut checks: Vec<Check> = PROMISES.map(|promise| check(promise, self.0.remove(promise.0))).into();
+        // A promise that is new to this list.
+        for (id, found) in self.0 {
+            checks.push(check((id, "what else is promised", By::Stores), Some(found)));
+        }
+        checks
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recorder::Times;
 
     #[test]
     fn checks_name_what_is_broken() {
@@ -316,17 +377,43 @@ mod tests {
         findings.add_many("I4", "lost too".to_owned(), 2);
         findings.hold(invariants::stock_never_rises(&[1, 2]));
         findings.hold(invariants::stock_never_rises(&[2, 1]));
-        let checks = findings.into_checks();
+        let checks = findings.into_checks(None);
         assert_eq!(checks.len(), PROMISES.len() + 1);
-        let broken: Vec<_> = checks.iter().filter(|check| !check.holds).collect();
+        let broken: Vec<_> = checks.iter().filter(|check| check.state == State::Broken).collect();
         assert_eq!(broken.iter().map(|check| check.id).collect::<Vec<_>>(), ["I4", "I11"]);
         assert_eq!(broken[0].detail, "lost (and 2 more)");
-        assert!(checks[0].holds && checks[0].detail.is_empty());
+        assert!(checks[0].state == State::Holds && checks[0].detail.is_empty());
     }
 
     #[test]
-    fn attempts_go_with_the_sale_of_their_shopper() {
-        let attempt = |shopper| Attempt {
+    fn without_answers_nothing_is_said_of_them() {
+        let mut findings = Findings::default();
+        findings.add("I4", "lost".to_owned());
+        let checks = findings.into_checks(Some("nobody tried to buy"));
+        let ids = |state: State| -> Vec<&str> {
+            checks.iter().filter(|check| check.state == state).map(|check| check.id).collect()
+        };
+        assert_eq!(ids(State::Broken), ["I4"], "what is wrong is said all the same");
+        assert_eq!(ids(State::NotChecked), ["I6", "I7", "I8", "I9", "I13"]);
+        assert_eq!(ids(State::Holds), ["I1", "I2", "I3", "I5", "I10", "I12", "I14"]);
+        let said = |id: &str| checks.iter().find(|check| check.id == id).unwrap().detail.as_str();
+        assert_eq!(said("I6"), "by the stores alone it holds; nobody tried to buy");
+        assert_eq!(said("I13"), "nobody tried to buy");
+    }
+
+    #[test]
+    fn why_there_are_no_answers_is_known() {
+        let mut recording = Recording::default();
+        assert_eq!(without_answers(&recording), Some("nobody tried to buy"));
+        let times = Times { due: 0, sent: 0, answered: 1 };
+        recording.note(Route::Purchase, times, Outcome::SoldOut);
+        assert!(without_answers(&recording).is_some_and(|why| why.contains("--keep-attempts")));
+        recording.attempts.push(attempt(1));
+        assert_eq!(without_answers(&recording), None);
+    }
+
+    fn attempt(shopper: u64) -> Attempt {
+        Attempt {
             shopper,
             key: 0,
             due_us: 0,
@@ -335,11 +422,26 @@ mod tests {
             outcome: Outcome::SoldOut,
             polite: true,
             receipt: None,
+        }
+    }
+
+    #[test]
+    fn answers_go_with_the_sale_of_their_shopper() {
+        let lookup =
+            |shopper| Lookup { shopper, sent_us: 0, answered_us: 1, outcome: Outcome::NotFound, receipt: None };
+        let recording = Recording {
+            attempts: (0..1_000).map(attempt).collect(),
+            lookups: (0..1_000).map(lookup).collect(),
+            ..Recording::default()
         };
-        let attempts: Vec<Attempt> = (0..1_000).map(attempt).collect();
-        let sales: Vec<usize> = (0..4).map(|number| of_sale(&attempts, number, 4).len()).collect();
-        assert_eq!(sales.iter().sum::<usize>(), 1_000);
-        assert!(sales.iter().all(|count| count.abs_diff(250) < 80), "{sales:?}");
-        assert_eq!(of_sale(&attempts, 0, 1).len(), 1_000);
+        let count = |number, skus| {
+            let answers = Answers::of_sale(&recording, number, skus);
+            (answers.attempts.len(), answers.lookups.len())
+        };
+        let sales: Vec<(usize, usize)> = (0..4).map(|number| count(number, 4)).collect();
+        assert_eq!(sales.iter().map(|(attempts, _)| attempts).sum::<usize>(), 1_000);
+        assert!(sales.iter().all(|(attempts, lookups)| attempts == lookups), "{sales:?}");
+        assert!(sales.iter().all(|(attempts, _)| attempts.abs_diff(250) < 80), "{sales:?}");
+        assert_eq!(count(0, 1), (1_000, 1_000));
     }
 }

@@ -2,8 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, atomic::Ordering},
     thread,
     time::Duration,
@@ -11,70 +10,13 @@ use std::{
 
 use flashsale_loadtest::{
     arrivals::Arrivals,
-    engine::{Live, Options, Request, Target, run},
-    recorder::{Outcome, Recording, Route},
+    engine::{Live, Options, Request, Target, When, run, run_into},
+    recorder::{Attempt, Lookup, Outcome, Recording, Route},
 };
 
+use crate::server::{answer, server};
+
 const HALF_A_SECOND: Duration = Duration::from_millis(500);
-
-/// A connection, as the server has it.
-struct Peer {
-    /// Which one it is, in the order of their coming.
-    number: usize,
-    stream: BufReader<TcpStream>,
-}
-
-impl Peer {
-    /// The next request, with its body; nothing at the end.
-    fn request(&mut self) -> Option<String> {
-        let mut text = String::new();
-        loop {
-            let before = text.len();
-            if self.stream.read_line(&mut text).ok()? == 0 {
-                return None;
-            }
-            if &text[before..] == "\r\n" {
-                break;
-            }
-        }
-        let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
-        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-        self.stream.read_exact(&mut body).ok()?;
-        text.push_str(&String::from_utf8(body).unwrap());
-        Some(text)
-    }
-
-    fn say(&mut self, text: &str) {
-        // Whether the client is still there is for it to know.
-        drop(self.stream.get_mut().write_all(text.as_bytes()));
-    }
-
-    /// Answers each request as `answer` says.
-    fn answer(&mut self, answer: impl Fn(&str) -> String) {
-        while let Some(request) = self.request() {
-            self.say(&answer(&request));
-        }
-    }
-}
-
-/// Starts a server that has `talk` with each connection, on a thread of its own.
-fn server(talk: impl Fn(Peer) + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let talk = Arc::new(talk);
-    thread::spawn(move || {
-        for (number, stream) in listener.incoming().enumerate() {
-            let (talk, stream) = (talk.clone(), stream.unwrap());
-            drop(stream.set_nodelay(true));
-            thread::spawn(move || talk(Peer { number, stream: BufReader::new(stream) }));
-        }
-    });
-    address
-}
-
-fn answer(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
-}
 
 fn shopper(request: &str) -> u64 {
     request.lines().find_map(|line| line.strip_prefix("x-user-id: t-")).unwrap().parse().unwrap()
@@ -159,6 +101,57 @@ fn every_request_is_sent_once_when_it_is_due_and_its_answer_noted() {
     assert!(recording.took >= Duration::from_millis(495), "{:?}", recording.took);
     let told = [&live.sent, &live.answered, &live.purchased, &live.refused, &live.broken];
     assert_eq!(told.map(|counter| counter.load(Ordering::Relaxed)), [100, 100, 100, 0, 0]);
+}
+
+/// A purchase by an even number, and by the odd one behind it a look at what that one bought.
+fn bought_and_looked_up(number: u64) -> Request {
+    let route = if number.is_multiple_of(2) { Route::Purchase } else { Route::Receipt };
+    Request { route, shopper: number / 2, key: 0, sku: 0 }
+}
+
+#[test]
+fn what_is_shown_to_who_looks_up_a_receipt_is_kept() {
+    let server = server(|mut peer| {
+        peer.answer(|request| match shopper(request) % 5 {
+            0 if request.starts_with("GET ") => answer("404 Not Found", "", r#"{"success":false}"#),
+            _ => success(request),
+        });
+    });
+    let arrivals = Arrivals::Burst { count: 20 };
+    let (target, live) = (target(server), Live::default());
+    let recording = run(&target, &options(2), arrivals, HALF_A_SECOND, 1, &bought_and_looked_up, &live).unwrap();
+    assert_eq!((recording.attempts.len(), recording.lookups.len()), (10, 10), "{:?}", recording.failures);
+    for lookup in &recording.lookups {
+        assert!(lookup.sent_us <= lookup.answered_us, "{lookup:?}");
+        let shown = lookup.receipt.as_ref().map(|receipt| receipt.number.to_string());
+        let (outcome, wanted) = match lookup.shopper % 5 {
+            0 => (Outcome::NotFound, None),
+            _ => (Outcome::Found, Some(format!("PUR-{}", lookup.shopper))),
+        };
+        assert_eq!((lookup.outcome, shown), (outcome, wanted));
+    }
+    let nothing = Options { keep_attempts: false, ..options(2) };
+    let recording = run(&target, &nothing, arrivals, HALF_A_SECOND, 1, &bought_and_looked_up, &live).unwrap();
+    assert!(recording.attempts.is_empty() && recording.lookups.is_empty());
+}
+
+#[test]
+fn what_is_handed_over_comes_while_it_goes_on_and_is_not_kept() {
+    let server = server(|mut peer| peer.answer(success));
+    let (live, handed) = (Live::default(), Mutex::new(Vec::new()));
+    let hand_over = |attempts: Vec<Attempt>, lookups: Vec<Lookup>| {
+        handed.lock().unwrap().push((attempts, lookups, live.answered.load(Ordering::Relaxed)));
+    };
+    let when = When { arrivals: Arrivals::Constant { rate: 200.0 }, lasts: Duration::from_secs(1), seed: 1 };
+    let options = Options { threads: 2, ..options(4) };
+    let recording = run_into(&target(server), &options, when, &bought_and_looked_up, &live, Some(&hand_over)).unwrap();
+    assert!(recording.attempts.is_empty() && recording.lookups.is_empty());
+    assert_eq!(recording.tally(Route::Receipt).unwrap().total(), 100);
+    let handed = handed.into_inner().unwrap();
+    assert!(handed[0].2 < 100, "only after {} answers", handed[0].2);
+    assert_eq!(handed.iter().map(|(_, lookups, _)| lookups.len()).sum::<usize>(), 100);
+    let due: BTreeSet<u64> = handed.iter().flat_map(|(attempts, ..)| attempts).map(|attempt| attempt.due_us).collect();
+    assert_eq!(due, (0..100).map(|number| number * 10_000).collect(), "one schedule without a gap");
 }
 
 #[test]

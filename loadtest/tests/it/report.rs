@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use flashsale_loadtest::{
     recorder::{Outcome, Recording, Route, Times},
     report::{Limit, ListenersReport, Percentile, Percentiles, Report, Run},
-    verdict::{Check, StoreCount, Verdict},
+    verdict::{Check, State, StoreCount, Verdict},
 };
 use hdrhistogram::Histogram;
 use serde_json::Value as Json;
@@ -43,9 +43,18 @@ fn recording() -> Recording {
 fn verdict(proven: bool) -> Verdict {
     let count = Some(StoreCount { sold: 100, of: 100 });
     let what = "never more sold than there was".to_owned();
-    let detail = if proven { String::new() } else { SCRIPT.to_owned() };
-    let checks = vec![Check { id: "I1", what, holds: proven, detail }];
-    Verdict { proven, checks, redis: count, log: count, postgres: None, told: 100, converged_seconds: 1.25 }
+    let (state, detail) = if proven { (State::Holds, String::new()) } else { (State::Broken, SCRIPT.to_owned()) };
+    let checks = vec![Check { id: "I1", what, state, detail }];
+    let (redis, log, postgres) = (count, count, None);
+    Verdict { proven, checks, redis, log, postgres, told: 100, looked_up: 40, converged_seconds: 1.25 }
+}
+
+/// One check that holds, and one that could not be made.
+fn verdict_in_part() -> Verdict {
+    let mut verdict = verdict(true);
+    let (what, detail) = ("equal keys got equal answers".to_owned(), "no attempt was kept".to_owned());
+    verdict.checks.push(Check { id: "I8", what, state: State::NotChecked, detail });
+    Verdict { proven: false, ..verdict }
 }
 
 fn listeners(rises: usize) -> ListenersReport {
@@ -149,6 +158,27 @@ fn a_limit_that_does_not_hold_fails_the_run() {
     assert!(report.text(false).contains("Failed  1 of 1 checks hold; 0 of 1 limits hold."), "{}", report.text(false));
     // Nothing was measured, so nothing was kept.
     assert!(!Report::of(&Recording::default(), run(), None, None, &limits(&["p99<1s"])).passed());
+}
+
+#[test]
+fn what_was_not_checked_fails_nothing_and_is_not_proven() {
+    let report = Report::of(&recording(), run(), None, Some(verdict_in_part()), &limits(&["p99<2s"]));
+    assert!(report.passed());
+    let text = report.text(false);
+    assert!(
+        text.contains("  ? I8  equal keys got equal answers\n        not checked: no attempt was kept\n"),
+        "{text}"
+    );
+    let summary = "Proven in part  1 of 2 checks hold, 1 not checked; 1 of 1 limits hold.\n";
+    assert!(text.ends_with(summary), "{text}");
+    let page = report.html();
+    assert!(page.contains("<span class=\"tag open\">not checked</span><span class=\"id\">I8</span>"), "{page}");
+    assert!(page.contains("class=\"verdict open\"") && page.contains("Proven in part"), "{page}");
+    let json: Json = serde_json::from_str(&report.json().unwrap()).unwrap();
+    let checks = json["verdict"]["checks"].as_array().unwrap();
+    let states: Vec<&str> = checks.iter().filter_map(|check| check["state"].as_str()).collect();
+    assert_eq!(states, ["holds", "not-checked"]);
+    assert_eq!((&json["verdict"]["proven"], &json["verdict"]["lookedUp"]), (&Json::from(false), &Json::from(40)));
 }
 
 #[test]
@@ -297,8 +327,24 @@ fn a_long_run_makes_no_long_page() {
         recording.note(Route::Purchase, Times { due, sent: due, answered: due + MILLI }, Outcome::SoldOut);
     }
     let report = Report::of(&recording, run(), None, None, &[]);
-    assert_eq!(report.routes[0].over_time.len(), 5_000);
+    // Twice as wide whenever there would be more than 300: 157 of 32 seconds, the last of which has 8.
+    let over_time = &report.routes[0].over_time;
+    let (first, last) = (&over_time[0], &over_time[over_time.len() - 1]);
+    assert_eq!((over_time.len(), first.second, first.seconds, first.answered), (157, 0, 32, 32));
+    assert_eq!((last.second, last.seconds, last.answered), (4_992, 8, 8));
     let page = report.html();
     assert!(page.len() < 300_000, "{}", page.len());
-    assert!(page.contains("A point is the worst of 32 seconds."), "{page}");
+    assert!(page.contains("A point is 32 seconds.") && page.contains("seconds 4,992 to 4,999: 1.0 a second"), "{page}");
+}
+
+#[test]
+fn a_point_of_several_seconds_is_the_worst_of_them() {
+    let mut recording = Recording { took: Duration::from_secs(200), ..Recording::default() };
+    for second in 0..200 {
+        let due = second * 1_000 * MILLI;
+        recording.note(Route::Status, Times { due, sent: due, answered: due + (second + 1) * MILLI }, Outcome::Found);
+    }
+    let page = Report::of(&recording, run(), None, None, &[]).html();
+    assert!(page.contains("A point is the worst of 2 seconds."), "{page}");
+    assert!(page.contains("seconds 198 to 199: 1.0 a second, 2 found"), "{page}");
 }

@@ -8,19 +8,19 @@ use crate::datum::{
     write_text,
 };
 
-pub(super) const BY_HAND: ByHand<PurchaseDecision> = ByHand { write, read };
+pub(super) const BY_HAND: ByHand<PurchaseDecision> = ByHand { write: write::<String>, read: |datum| read(datum) };
 
 /// In the order of the schema's symbols.
 const OUTCOMES: [Outcome; 5] =
     [Outcome::Accepted, Outcome::AlreadyPurchased, Outcome::SoldOut, Outcome::SaleNotActive, Outcome::Unknown];
 const DECIDERS: [DecidedBy; 3] = [DecidedBy::Redis, DecidedBy::Edge, DecidedBy::Unknown];
 
-fn write(event: &PurchaseDecision, out: &mut Vec<u8>) {
-    write_text(&event.decision_id, out);
-    write_text(&event.sale_id, out);
-    write_text(&event.sku, out);
-    write_text(&event.user_id, out);
-    write_text(&event.request_id, out);
+pub(crate) fn write<Text: AsRef<str>>(event: &PurchaseDecision<Text>, out: &mut Vec<u8>) {
+    write_text(event.decision_id.as_ref(), out);
+    write_text(event.sale_id.as_ref(), out);
+    write_text(event.sku.as_ref(), out);
+    write_text(event.user_id.as_ref(), out);
+    write_text(event.request_id.as_ref(), out);
     let outcome = match event.outcome {
         Outcome::Accepted => 0,
         Outcome::AlreadyPurchased => 1,
@@ -29,7 +29,7 @@ fn write(event: &PurchaseDecision, out: &mut Vec<u8>) {
         Outcome::Unknown => 4,
     };
     write_symbol(outcome, out);
-    write_optional(event.reason.as_deref(), out, write_text);
+    write_optional(event.reason.as_ref().map(AsRef::as_ref), out, write_text);
     write_optional(event.sequence, out, write_long);
     write_optional(event.as_of_sequence, out, write_long);
     write_optional(event.remaining_stock, out, write_long);
@@ -41,10 +41,11 @@ fn write(event: &PurchaseDecision, out: &mut Vec<u8>) {
         DecidedBy::Unknown => 2,
     };
     write_symbol(decided_by, out);
-    write_text(&event.ingest_id, out);
+    write_text(event.ingest_id.as_ref(), out);
 }
 
-fn read(datum: &mut &[u8]) -> Result<PurchaseDecision, Malformed> {
+/// The texts as they lie in the datum, or copied out of it.
+pub(crate) fn read<'a, Text: From<&'a str>>(datum: &mut &'a [u8]) -> Result<PurchaseDecision<Text>, Malformed> {
     Ok(PurchaseDecision {
         decision_id: read_text(datum)?,
         sale_id: read_text(datum)?,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use flashsale_core::{Micros, SaleId, Sku, UserId, invariants::Sold};
-use flashsale_ledger::{Ledger, SINK_POSTGRES};
+use flashsale_ledger::{BorrowedDecision, Ledger, SINK_POSTGRES};
 use flashsale_schemas::{Topic, events::PurchaseDecision};
 use flashsale_sql::{Answer, Count, Decided, Held, Store};
 use flashsale_streaming::{Record, ScanFrom, ScanProgress, origin_of, read_all};
@@ -135,7 +135,7 @@ pub async fn rebuild(
     let sales = Arc::new(Mutex::new(Sales::default()));
     let decoder = ledger.decoder::<PurchaseDecision>().await?;
     let (into, wanted) = (sales.clone(), sku.cloned());
-    let take = move |place: flashsale_ledger::Place, decision: Result<PurchaseDecision, _>| {
+    let take = move |place: flashsale_ledger::Place, decision: Result<BorrowedDecision<'_>, _>| {
         let written = ends.get(&place.partition).is_some_and(|end| place.offset < *end);
         // What cannot be read, or used, is in the dead letters.
         let (true, Ok(decision)) = (written, decision) else { return };
@@ -154,7 +154,7 @@ pub async fn rebuild(
             sales.take(decided, &decision.sku);
         }
     };
-    ledger.pass(decoder, ScanFrom::Beginning, |_| true, stop, progress, take).await?;
+    ledger.pass_decisions(decoder, ScanFrom::Beginning, |_| true, stop, progress, take).await?;
     let Sales { sales, counted_letters } = std::mem::take(&mut *sales.lock().unwrap_or_else(PoisonError::into_inner));
     let mut rebuilt = Vec::new();
     for (sale_id, sale) in sales {

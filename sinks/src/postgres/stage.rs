@@ -19,7 +19,7 @@ pub fn stage(decoder: Decoder<PurchaseDecision>) -> impl Fn(&Record) -> Outcome<
         let Some(payload) = &record.payload else {
             return Outcome::Reject(Rejection::new(TOMBSTONE, "a decision cannot be taken back"));
         };
-        match decoder.decode(payload) {
+        match decoder.decode_borrowed(payload) {
             Ok(decision) => match decided(&decision) {
                 Ok(Some(decided)) => Outcome::Emit(decided),
                 Ok(None) => Outcome::Skip,
@@ -32,15 +32,15 @@ pub fn stage(decoder: Decoder<PurchaseDecision>) -> impl Fn(&Record) -> Outcome<
 }
 
 /// Checks what is stored and nothing else: a refusal is only counted.
-pub(super) fn decided(decision: &PurchaseDecision) -> Result<Option<Decided>, String> {
+pub(super) fn decided<Text: AsRef<str>>(decision: &PurchaseDecision<Text>) -> Result<Option<Decided>, String> {
     let answer = match decision.outcome {
         Decision::Accepted => Answer::Accepted,
         Decision::AlreadyPurchased => Answer::AlreadyPurchased,
         Decision::SoldOut => Answer::SoldOut,
-        Decision::SaleNotActive => Answer::NotActive(reason(decision.reason.as_deref())?),
+        Decision::SaleNotActive => Answer::NotActive(reason(decision.reason.as_ref().map(AsRef::as_ref))?),
         Decision::Unknown => return Ok(None),
     };
-    let sale_id = valid("sale_id", SaleId::new(&decision.sale_id))?;
+    let sale_id = valid("sale_id", SaleId::new(decision.sale_id.as_ref()))?;
     let decided_at = time(decision.decided_at)?;
     if answer != Answer::Accepted {
         return Ok(Some(Decided::Refused { sale_id, answer, decided_at }));
@@ -48,11 +48,11 @@ pub(super) fn decided(decision: &PurchaseDecision) -> Result<Option<Decided>, St
     let sequence = decision.sequence.ok_or("field sequence: an accepted purchase has one")?;
     let sequence = u64::try_from(sequence).ok().filter(|sequence| *sequence >= 1);
     let unit = Sold {
-        user: valid("user_id", UserId::new(&decision.user_id))?,
-        request_id: valid("request_id", RequestId::new(&decision.request_id))?,
+        user: valid("user_id", UserId::new(decision.user_id.as_ref()))?,
+        request_id: valid("request_id", RequestId::new(decision.request_id.as_ref()))?,
         receipt: Receipt { sale_id, sequence: sequence.ok_or("field sequence: must be 1 or more")?, decided_at },
     };
-    Ok(Some(Decided::Sold { sku: valid("sku", Sku::new(&decision.sku))?, unit }))
+    Ok(Some(Decided::Sold { sku: valid("sku", Sku::new(decision.sku.as_ref()))?, unit }))
 }
 
 fn reason(name: Option<&str>) -> Result<NotActive, String> {

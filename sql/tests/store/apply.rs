@@ -1,5 +1,6 @@
 use flashsale_core::{Micros, NotActive, SaleId, invariants, invariants::Accounts};
-use flashsale_sql::{Answer, Applied, Apply, Decided, Entry, Fault, Read, Store};
+use flashsale_sql::{Answer, Applied, Apply, Config, Decided, Entry, Fault, Read, Store};
+use sqlx::{Connection, PgConnection};
 
 use crate::{NOW, sale, sold, store, unit};
 
@@ -130,9 +131,25 @@ async fn i_4_what_contradicts_a_stored_unit_is_named_and_nothing_is_written() {
     let named: Vec<_> = conflicts.iter().map(|conflict| conflict.entry).collect();
     assert_eq!(named, [1, 3, 4, 5]);
     assert!(conflicts[0].stored.starts_with("unit 1 of ann by request request-ann at "), "{conflicts:?}");
+    assert!(conflicts[1].stored.starts_with("unit 1 of ann"), "a second unit: {conflicts:?}");
     assert!(conflicts[2].stored.starts_with("unit 2 of bob"), "{conflicts:?}");
     assert_eq!(store.purchases(&sale(1)).await.unwrap(), [unit(1, 1, "ann")]);
     assert_eq!(accounts(&store).await.0, 1);
+}
+
+#[tokio::test]
+async fn what_an_index_of_other_hands_refuses_is_named_too() {
+    let url = flashsale_testkit::database().await;
+    let store = Store::connect(&Config::new(&url)).await.unwrap();
+    store.migrate().await.unwrap();
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let theirs = "CREATE UNIQUE INDEX theirs ON purchases (request_id)";
+    sqlx::raw_sql(theirs).execute(&mut connection).await.unwrap();
+    store.apply("c", &batch(0, 0, &[sold(1, 1, "ann")])).await.unwrap();
+    let applied = store.apply("c", &batch(0, 1, &[sold(2, 1, "ann")])).await.unwrap();
+    let Applied::Conflicts(conflicts) = applied else { panic!("{applied:?}") };
+    assert!(conflicts[0].stored.starts_with("no unit in its place"), "{conflicts:?}");
+    assert!(store.purchases(&sale(2)).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod apply;
+mod copy;
+mod indexes;
 mod products;
 mod statements;
 mod tls;

@@ -1,13 +1,16 @@
 //! Records of any topic, as rows of an export.
 
+use std::borrow::Cow;
+
 use flashsale_export::{Row, Value};
-use flashsale_ledger::{JsonDecoder, Ledger, decode, hex, schema_id};
+use flashsale_ledger::{JsonDecoder, Ledger, decode, decode_borrowed, hex, schema_id};
 use flashsale_schemas::{
     DecodeError, Decoder, Topic,
     events::{PurchaseDecision, SaleEvent, SaleStatusRecord},
 };
-use flashsale_streaming::Scanned;
-use serde_json::{Map, json};
+use serde_json::json;
+
+use super::chunk::Carried;
 
 /// How records of one topic become rows.
 pub(super) enum Decoding {
@@ -32,11 +35,16 @@ impl Decoding {
         })
     }
 
+    /// Whether rows tell of the headers.
+    pub(super) fn takes_headers(&self) -> bool {
+        matches!(self, Self::Letters)
+    }
+
     /// The row of a record. Blocks while its schema is asked for.
     ///
     /// # Errors
     /// When the registry does not say in time what the schema is: the same record may be read later.
-    pub(super) fn row(&self, record: &Scanned<'_>) -> Result<Row, DecodeError> {
+    pub(super) fn row<'a>(&self, record: &Carried<'a>) -> Result<Row<'a>, DecodeError> {
         let is_letter = matches!(self, Self::Letters);
         let value = match record.payload {
             _ if is_letter => Value::Other(letter(record)),
@@ -44,23 +52,23 @@ impl Decoding {
             Some(payload) => match self.value(payload) {
                 Ok(value) => value,
                 Err(error) if !error.is_data_error() => return Err(error),
-                Err(error) => Value::Unreadable { problem: error.to_string(), bytes: payload.to_vec() },
+                Err(error) => Value::Unreadable { problem: error.to_string(), bytes: Cow::Borrowed(payload) },
             },
         };
         Ok(Row {
             partition: record.partition,
             offset: record.offset,
             timestamp_ms: record.timestamp_ms,
-            key: record.key.map(<[u8]>::to_vec),
+            key: record.key.map(Cow::Borrowed),
             // A letter may begin with anything.
             schema_id: record.payload.filter(|_| !is_letter).and_then(schema_id),
             value,
         })
     }
 
-    fn value(&self, payload: &[u8]) -> Result<Value, DecodeError> {
+    fn value<'a>(&self, payload: &'a [u8]) -> Result<Value<'a>, DecodeError> {
         Ok(match self {
-            Self::Decisions(decoder) => Value::Decision(decode(decoder, payload)?),
+            Self::Decisions(decoder) => Value::Decision(decode_borrowed(decoder, payload)?),
             Self::Events(decoder) => Value::SaleEvent(decode(decoder, payload)?),
             Self::Statuses(decoder) => Value::SaleStatus(decode(decoder, payload)?),
             Self::Json(decoder) => Value::Other(decoder.decode(payload)?),
@@ -70,10 +78,6 @@ impl Decoding {
 }
 
 /// As in the examples of the topic.
-fn letter(record: &Scanned<'_>) -> serde_json::Value {
-    let headers: Map<String, serde_json::Value> = record
-        .headers()
-        .map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value).into_owned().into()))
-        .collect();
-    json!({ "headers": headers, "value_hex": record.payload.map(hex) })
+fn letter(record: &Carried<'_>) -> serde_json::Value {
+    json!({ "headers": record.headers, "value_hex": record.payload.map(hex) })
 }

@@ -1,4 +1,4 @@
-//! From the log into the files: one thread reads and decodes, another writes.
+//! From the log into the files: one thread reads, another decodes and writes.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use flashsale_export::{Manifest, Row, Writer};
+use flashsale_export::{Manifest, Writer};
 use flashsale_schemas::DecodeError;
 use flashsale_streaming::{Config, ScanRanges, scan};
 use tokio::{
@@ -17,17 +17,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::decoding::Decoding;
+use super::{chunk::Chunk, decoding::Decoding};
 use crate::commands::stores::Bar;
 
-/// Rows that change threads at once.
-const BATCH_ROWS: usize = 1_000;
-/// Batches between the threads.
-const BATCHES_MAX: usize = 8;
+/// Chunks between the threads, 8 MiB: as much as is read while a group of rows is written.
+const CHUNKS_MAX: usize = 32;
 
 /// What goes from the reader to the writer.
 enum Message {
-    Rows(Vec<Row>),
+    Records(Chunk),
     /// No more come of this partition.
     Done(i32),
 }
@@ -36,7 +34,6 @@ enum Message {
 pub(super) struct Passage {
     pub(super) config: Config,
     pub(super) topic: String,
-    pub(super) decoding: Decoding,
     pub(super) stop: CancellationToken,
     pub(super) bar: Bar,
 }
@@ -45,21 +42,26 @@ impl Passage {
     /// Reads `stretches` into `writer`. Answers nothing when it was stopped on the way.
     pub(super) async fn run(
         self,
+        decoding: Decoding,
         stretches: BTreeMap<i32, Range<i64>>,
         writer: Writer,
     ) -> anyhow::Result<Option<Manifest>> {
-        let stop = self.stop.clone();
-        let (messages, waiting) = sync_channel(BATCHES_MAX);
-        let writing = spawn_blocking(move || write(writer, &waiting));
+        let (stop, with_headers) = (self.stop.clone(), decoding.takes_headers());
+        let (messages, waiting) = sync_channel(CHUNKS_MAX);
         let runtime = Handle::current();
-        let reading = spawn_blocking(move || {
+        let writing = spawn_blocking(move || {
             // The decoder looks unknown schemas up on this runtime.
             let _guard = runtime.enter();
-            self.read(stretches, &messages)
+            write(&decoding, writer, &waiting)
         });
+        let reading = spawn_blocking(move || self.read(stretches, with_headers, &messages));
         let read = reading.await;
-        // When both fail the writer is the cause: the reader then finds nobody who takes its rows.
-        let writer = ended(writing.await)??;
+        // When both fail the writer is the cause: the reader then finds nobody who takes its records.
+        let writer = match ended(writing.await)? {
+            // It waited for a schema when it was told to stop.
+            Err(error) if stop.is_cancelled() && error.is::<DecodeError>() => return Ok(None),
+            written => written?,
+        };
         match ended(read)? {
             Err(_) if stop.is_cancelled() => Ok(None),
             Err(error) => Err(error),
@@ -68,40 +70,33 @@ impl Passage {
     }
 
     /// Sends every record, one partition after the other.
-    fn read(&self, stretches: BTreeMap<i32, Range<i64>>, messages: &SyncSender<Message>) -> anyhow::Result<()> {
+    fn read(
+        &self,
+        stretches: BTreeMap<i32, Range<i64>>,
+        with_headers: bool,
+        messages: &SyncSender<Message>,
+    ) -> anyhow::Result<()> {
         let length = |range: &Range<i64>| u64::try_from(range.end - range.start).unwrap_or(0);
         let total: u64 = stretches.values().map(length).sum();
         let mut before = 0;
         for (partition, range) in stretches {
             let this = length(&range);
-            let mut batch = Vec::with_capacity(BATCH_ROWS);
-            let mut pending: Option<DecodeError> = None;
+            let mut chunk = Chunk::new();
             let ranges = ScanRanges::from([(partition, range)]);
             let mut progress = |progress: flashsale_streaming::ScanProgress| {
                 self.bar.set("exporting", before + progress.done, total);
             };
             scan(&self.config, &self.topic, &ranges, &self.stop, &mut progress, &mut |record| {
-                match self.decoding.row(&record) {
-                    Ok(row) => batch.push(row),
-                    Err(error) => {
-                        pending = Some(error);
+                if !chunk.has_room_for(&record) {
+                    let full = mem::replace(&mut chunk, Chunk::new());
+                    if messages.send(Message::Records(full)).is_err() {
                         return ControlFlow::Break(());
                     }
                 }
-                if batch.len() < BATCH_ROWS {
-                    return ControlFlow::Continue(());
-                }
-                let full = mem::replace(&mut batch, Vec::with_capacity(BATCH_ROWS));
-                if messages.send(Message::Rows(full)).is_ok() {
-                    ControlFlow::Continue(())
-                } else {
-                    ControlFlow::Break(())
-                }
+                chunk.push(&record, with_headers);
+                ControlFlow::Continue(())
             })?;
-            if let Some(error) = pending {
-                return Err(error).context("the schema registry does not answer; --resume goes on when it does");
-            }
-            let sent = messages.send(Message::Rows(batch)).and_then(|()| messages.send(Message::Done(partition)));
+            let sent = messages.send(Message::Records(chunk)).and_then(|()| messages.send(Message::Done(partition)));
             if sent.is_err() {
                 return Ok(());
             }
@@ -112,12 +107,14 @@ impl Passage {
 }
 
 /// Writes what comes until nothing does.
-fn write(mut writer: Writer, waiting: &Receiver<Message>) -> Result<Writer, flashsale_export::Error> {
+fn write(decoding: &Decoding, mut writer: Writer, waiting: &Receiver<Message>) -> anyhow::Result<Writer> {
     for message in waiting {
         match message {
-            Message::Rows(rows) => {
-                for row in rows {
-                    writer.push(row)?;
+            Message::Records(chunk) => {
+                for record in chunk.records() {
+                    let row = decoding.row(&record);
+                    let row = row.context("the schema registry does not answer; --resume goes on when it does")?;
+                    writer.push(&row)?;
                 }
             }
             Message::Done(partition) => writer.partition_done(partition)?,

@@ -36,7 +36,7 @@ fn parquet_rows(path: &Path) -> Vec<BTreeMap<String, Field>> {
     reader.into_iter().map(|row| row.unwrap().into_columns().into_iter().collect()).collect()
 }
 
-fn one(format: Format, record: Row) -> (tempfile::TempDir, Manifest) {
+fn one(format: Format, record: Row<'_>) -> (tempfile::TempDir, Manifest) {
     let folder = tempfile::tempdir().unwrap();
     let topic = match record.value {
         Value::Decision(_) => Topic::PurchaseDecisions,
@@ -94,7 +94,7 @@ fn csv_has_a_line_of_names_and_nothing_for_null() {
 #[test]
 fn csv_keeps_every_character_also_of_formulas() {
     for user in ["a \"quoted\" name", "two\nlines", "a,b", "=HYPERLINK(1)", "+1", "-1", "@x", "ä€", " ", "\r"] {
-        let value = PurchaseDecision { user_id: user.to_owned(), ..decision(0) };
+        let value = PurchaseDecision { user_id: user.into(), ..decision(0) };
         let (folder, manifest) = one(Format::Csv, row(0, 0, Value::Decision(value)));
         let rows = csv_rows(&part(&folder, &manifest));
         assert_eq!(rows.len(), 1);
@@ -127,7 +127,11 @@ fn parquet_has_types_and_nulls() {
 #[test]
 fn parquet_keeps_every_row_across_row_groups() {
     let folder = tempfile::tempdir().unwrap();
-    let records: Vec<Row> = (0..50_100).map(|offset| row(0, offset, Value::Decision(decision(offset)))).collect();
+    let mut records: Vec<Row<'_>> =
+        (0..50_100).map(|offset| row(0, offset, Value::Decision(decision(offset)))).collect();
+    for record in records.iter_mut().step_by(5) {
+        record.key = None;
+    }
     let mut plan = plan_of(Topic::PurchaseDecisions, Format::Parquet, vec![(0, 0..50_100)]);
     plan.rows_per_file = 100_000;
     let manifest = export(folder.path(), &plan, &records);
@@ -141,14 +145,17 @@ fn parquet_keeps_every_row_across_row_groups() {
         assert_eq!(row["offset"], Field::Long(record.offset));
         assert_eq!(row["decided_at"], Field::TimestampMicros(decision.decided_at.0));
         assert_eq!(row["sequence"], decision.sequence.map_or(Field::Null, Field::Long));
-        assert_eq!(row["user_id"], Field::Str(decision.user_id.clone()));
+        assert_eq!(row["user_id"], Field::Str(decision.user_id.to_string()));
+        let key = record.key.as_deref().map(|key| String::from_utf8(key.to_vec()).unwrap());
+        assert_eq!(row["key"], key.map_or(Field::Null, Field::Str), "offset {}", record.offset);
     }
 }
 
 #[test]
 fn tombstones_have_a_key_and_nothing_else() {
     for format in FORMATS {
-        let (folder, manifest) = one(format, Row { key: Some(b"DEMO".to_vec()), ..row(0, 0, Value::Tombstone) });
+        let (folder, manifest) =
+            one(format, Row { key: Some(b"DEMO".as_slice().into()), ..row(0, 0, Value::Tombstone) });
         assert_eq!(manifest.tombstones, 1);
         let path = part(&folder, &manifest);
         match format {

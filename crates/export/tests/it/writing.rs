@@ -198,15 +198,16 @@ fn a_changed_part_is_not_built_upon() {
 fn rows_out_of_turn_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = Writer::open(folder.path(), plan(Format::Csv), Existing::Refuse).unwrap();
-    let offer =
-        |writer: &mut Writer, partition, offset| writer.push(row(partition, offset, Value::Decision(decision(offset))));
+    let offer = |writer: &mut Writer, partition, offset| {
+        writer.push(&row(partition, offset, Value::Decision(decision(offset))))
+    };
     offer(&mut writer, 0, 5).unwrap();
     assert!(matches!(offer(&mut writer, 0, 5), Err(Error::OutOfOrder { offset: 5, .. })));
     assert!(matches!(offer(&mut writer, 0, 35), Err(Error::OutOfOrder { .. })), "behind the stretch");
     assert!(matches!(offer(&mut writer, 1, 100), Err(Error::OutOfOrder { .. })), "partition 0 is not done");
     assert!(matches!(offer(&mut writer, 9, 0), Err(Error::OutOfOrder { .. })), "not asked for");
     let event = row(0, 6, Value::Other(json!({})));
-    assert!(matches!(writer.push(event), Err(Error::OtherTopic { offset: 6, .. })));
+    assert!(matches!(writer.push(&event), Err(Error::OtherTopic { offset: 6, .. })));
     assert!(matches!(writer.finish(), Err(Error::Unfinished { partition: 0, .. })));
 }
 
