@@ -52,6 +52,7 @@ const statusDuration = new Trend("status_duration", true);
 const receiptDuration = new Trend("receipt_duration", true);
 // Shoppers who were told of a unit, whether the log was late or not.
 const unitsTold = new Counter("units_told");
+const unitsClaimable = new Counter("units_claimable");
 const readsAnswered = new Counter("reads_answered");
 const readsRefused = new Counter("reads_refused");
 const readsUnexpected = new Counter("reads_unexpected");
@@ -124,10 +125,14 @@ export function optionsOf(scenario, units, thresholds = {}) {
 /**
  * The threshold of a scenario that must sell: else a run passes in which everybody was turned away.
  * @param {number} units that may be sold in all
- * @param {number} buyers where each wants one and has one try: if they are enough, all units must be sold
+ * @param {number} buyers where each wants one and has one try: if they are enough, every unit has somebody who was told of
+ *   it, or who was not let in or does not know
  */
 export function mustSell(units, buyers = 0) {
-  return { units_told: [isStockKnown && buyers >= units ? `count==${units}` : "count>=1"] };
+  /** @type {{ [name: string]: string[] }} */
+  const thresholds = { units_told: ["count>=1"] };
+  if (isStockKnown && buyers >= units) thresholds.units_claimable = [`count>=${units}`];
+  return thresholds;
 }
 
 /** Clients at a time, at most; each has a connection of its own. */
@@ -359,6 +364,7 @@ function count(answers) {
     unitsTold.add(1);
     unitsMissing.add(1);
   }
+  if (receipt !== undefined || answers.some(({ outcome }) => UNDECIDED.includes(outcome))) unitsClaimable.add(1);
   if (receipt !== undefined || answers.some(({ outcome }) => UNKNOWN.includes(outcome))) unitsUntold.add(-1);
   return receipt;
 }

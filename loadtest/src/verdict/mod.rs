@@ -192,7 +192,8 @@ fn told_of_success(recording: &Recording) -> u64 {
 /// Why there are no answers to compare with the stores; nothing when there are.
 fn without_answers(recording: &Recording) -> Option<&'static str> {
     if !recording.attempts.is_empty() {
-        return None;
+        let tells = |one: &Attempt| history::tells_of_unit(one.outcome) || one.outcome == Outcome::SoldOut;
+        return (!recording.attempts.iter().any(tells)).then_some("every attempt was turned away or lost");
     }
     Some(match recording.tally(Route::Purchase).map_or(0, Tally::total) {
         0 => "nobody tried to buy",
@@ -299,8 +300,10 @@ async fn of_answers(
         (sides.holders(), told::looked_up(&sides, attempts, lookups, findings))
     });
     let (holders, looked_up) = compared.with_context(|| format!("the log knows no sale {}", seen.sale_id))?;
-    for violation in history::check_beside(attempts, initial_stock, &holders.others) {
-        findings.add(violation.invariant, violation.what);
+    if !attempts.is_empty() {
+        for violation in history::check_beside(attempts, initial_stock, &holders.others) {
+            findings.add(violation.invariant, violation.what);
+        }
     }
     // What the log has of these was held against the rules with everything else in it.
     let Counts { not_started, time_expired, paused, sale_replaced, .. } = seen.counts;
@@ -408,6 +411,8 @@ mod tests {
         let times = Times { due: 0, sent: 0, answered: 1 };
         recording.note(Route::Purchase, times, Outcome::SoldOut);
         assert!(without_answers(&recording).is_some_and(|why| why.contains("--keep-attempts")));
+        recording.attempts.push(Attempt { outcome: Outcome::Unavailable, ..attempt(1) });
+        assert_eq!(without_answers(&recording), Some("every attempt was turned away or lost"));
         recording.attempts.push(attempt(1));
         assert_eq!(without_answers(&recording), None);
     }

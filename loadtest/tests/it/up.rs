@@ -5,10 +5,14 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
+/// How long it may take until it runs.
+const START_MAX: Duration = Duration::from_secs(180);
 /// A debug build beside other tests is slow.
 const PATIENT: [(&str, &str); 3] = [
     ("FLASHSALE_INGEST__LATENCY_TARGET_MS", "5000"),
@@ -30,6 +34,7 @@ impl Up {
         // Of another package; beside ours whenever the workspace was built, as `make test` does.
         let binary = Path::new(env!("CARGO_BIN_EXE_flashsale-load")).with_file_name("flashsale");
         if !binary.exists() {
+            assert!(std::env::var_os("CI").is_none(), "there is no {}", binary.display());
             eprintln!("skipped: there is no {}; `cargo build --package flashsale` makes it", binary.display());
             return None;
         }
@@ -44,15 +49,22 @@ impl Up {
             .unwrap();
         let stdout = child.stdout.take().unwrap();
         let up = Self { binary, folder, child, url: format!("http://127.0.0.1:{port}") };
-        let mut said = String::new();
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                // Nobody listens once it runs; it goes on writing.
+                drop(tell.send(line));
+            }
+        });
+        let (began, mut said) = (Instant::now(), String::new());
+        while let Ok(line) = told.recv_timeout(START_MAX.saturating_sub(began.elapsed())) {
             said.push_str(&line);
             said.push('\n');
             if line.starts_with("Ctrl-C") {
                 return Some(up);
             }
         }
-        panic!("it did not start: {said}");
+        panic!("it did not start within {START_MAX:?}: {said}");
     }
 
     /// Where its data is.
