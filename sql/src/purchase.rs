@@ -1,7 +1,7 @@
 //! What the log became: sold units and counted answers.
 
 use flashsale_core::{Micros, NotActive, Receipt, RequestId, SaleId, Sku, UserId, invariants::Sold};
-use sqlx::{FromRow, Row, postgres::PgRow};
+use sqlx::{FromRow, PgExecutor, Row, postgres::PgRow};
 
 use crate::{Error, Store, product::undecodable};
 
@@ -85,13 +85,14 @@ impl FromRow<'_, PgRow> for Held {
     }
 }
 
-pub(crate) struct Unit(pub(crate) Sold);
-
-impl FromRow<'_, PgRow> for Unit {
-    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let sale_id = SaleId::new(row.try_get("sale_id")?).map_err(undecodable("sale_id"))?;
-        sold(row, sale_id).map(Self)
-    }
+/// The sold units of a sale in the order of their sequence.
+pub(crate) async fn units_of(executor: impl PgExecutor<'_>, sale_id: &SaleId) -> Result<Vec<Sold>, Error> {
+    sqlx::query(include_str!("../queries/purchases_of_sale.sql"))
+        .bind(sale_id.as_str())
+        .try_map(|row| sold(&row, sale_id.clone()))
+        .fetch_all(executor)
+        .await
+        .map_err(Error::at("reading purchases"))
 }
 
 /// A unit of a sale that is known.
@@ -123,12 +124,7 @@ impl Store {
 
     /// The sold units of a sale in the order of their sequence.
     pub async fn purchases(&self, sale_id: &SaleId) -> Result<Vec<Sold>, Error> {
-        sqlx::query(include_str!("../queries/purchases_of_sale.sql"))
-            .bind(sale_id.as_str())
-            .try_map(|row| sold(&row, sale_id.clone()))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(Error::at("reading purchases"))
+        units_of(&self.pool, sale_id).await
     }
 
     /// When the last unit of a sale was sold.

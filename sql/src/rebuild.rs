@@ -7,7 +7,7 @@ use crate::{
     Count, Error, Store,
     apply::{self, Read},
     product::bigint,
-    purchase::Unit,
+    purchase::units_of,
 };
 
 /// Units that are inserted at once.
@@ -43,17 +43,13 @@ impl Held {
 
     /// What the view says of a sale now.
     pub async fn view_of(&mut self, sale: &SaleId) -> Result<(Vec<Sold>, Vec<Count>), Error> {
-        let units: Vec<Unit> = sqlx::query_as(include_str!("../queries/purchases_of_sale.sql"))
-            .bind(sale.as_str())
-            .fetch_all(&mut *self.transaction)
-            .await
-            .map_err(Error::at("reading purchases"))?;
+        let units = units_of(&mut *self.transaction, sale).await?;
         let counts: Vec<Count> = sqlx::query_as(include_str!("../queries/counts_of_sale.sql"))
             .bind(sale.as_str())
             .fetch_all(&mut *self.transaction)
             .await
             .map_err(Error::at("reading counts"))?;
-        Ok((units.into_iter().map(|unit| unit.0).collect(), counts))
+        Ok((units, counts))
     }
 
     /// Replaces what the view says of a sale. Visible to others once committed.
