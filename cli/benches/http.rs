@@ -34,7 +34,7 @@ use tokio::runtime::Runtime;
 
 /// As in the server, so that it is no difference to the bare one.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// The sale that goes on, and the one that is over.
 const OPEN: &str = "OPEN";
@@ -46,8 +46,10 @@ const CONNECTIONS: usize = 256;
 const CONNECTIONS_MAX: usize = 2_000;
 const ROUNDS: usize = 3;
 const ROUND_SECONDS: u64 = 8;
+/// What a stampede has at least.
+const CROWD: usize = 1_000;
 /// Until the broker's machine code is compiled.
-const WARM_UP: Duration = Duration::from_secs(10);
+const WARM_UP: Duration = Duration::from_secs(30);
 /// How long all rows and counts may take to be in Postgres.
 const PATIENCE: Duration = Duration::from_secs(120);
 const AT_ONCE: u64 = 1_000;
@@ -66,6 +68,8 @@ const BARE_GET: &str = "bare axum, GET";
 const PEER: &str = "a conventional shop, p50 52 ms, p99 589 ms: a known figure from elsewhere, not of this run";
 const PEER_ACCEPTED: f64 = 1_128.0;
 const PEER_MIN: f64 = 20.0;
+/// In ms: half of its answers, 99 % of them.
+const PEER_WAITED: [f64; 2] = [52.0, 589.0];
 
 /// CPU time of one answer, in µs: of each of `PARTS`, and of the generator.
 type Cost = [f64; PARTS.len() + 1];
@@ -90,7 +94,7 @@ impl Shop {
         });
         let shop = Self { up, folder };
         shop.round(OPEN, "warm", WARM_UP, &SOLD);
-        shop.round(GONE, "warm", WARM_UP / 2, &[Outcome::SoldOut]);
+        shop.round(GONE, "warm", WARM_UP / 6, &[Outcome::SoldOut]);
         shop
     }
 
@@ -189,7 +193,7 @@ struct Measured {
 
 fn rounds(shop: &Shop, lasts: Duration) -> Measured {
     let bare = Bare::start();
-    rate(bare.server, Route::Purchase, "warm", WARM_UP / 5);
+    rate(bare.server, Route::Purchase, "warm", WARM_UP / 15);
     let mut measured = Measured::default();
     for round in 0..ROUNDS {
         measured.bare_post.push(rate(bare.server, Route::Purchase, "bare", lasts));
@@ -229,6 +233,31 @@ fn saturation(shop: &Shop, figures: &mut Figures, lasts: Duration) -> f64 {
     let name = "memory of our process, the most it ever was";
     figures.add(Figure::new("http-memory", name, "MiB", [memory]).at_most([MEMORY_MIB_MAX]));
     accepted
+}
+
+/// The same with a thousand connections, beside the conventional shop; what they wait for each other is in it. After the
+/// memory was looked at: all that is sold is remembered.
+fn crowd(shop: &Shop, figures: &mut Figures, lasts: Duration) {
+    let (mut accepted, mut waited) = (Vec::new(), [Vec::new(), Vec::new()]);
+    for round in 0..ROUNDS {
+        let known = shop.counted(OPEN);
+        let load = Load::purchases(shop.up.server(), OPEN, CROWD);
+        let recording = load.run(&format!("crowd-{round}"), Arrivals::Closed, lasts);
+        let sold = told(&recording, Route::Purchase, &SOLD);
+        shop.until_counted(OPEN, known + sold);
+        accepted.push(sold as f64 / recording.took.as_secs_f64());
+        let since_due = &recording.tally(Route::Purchase).unwrap().since_due;
+        let took = milliseconds([0.5, 0.99], |quantile| since_due.value_at_quantile(quantile));
+        for (all, one) in waited.iter_mut().zip(took) {
+            all.push(one);
+        }
+    }
+    let name = format!("the same with {CROWD} connections");
+    figures.add(
+        Figure::new("http-peer-crowd", name, "/s", [median(accepted)]).beside(PEER, PEER_ACCEPTED).at_least(PEER_MIN),
+    );
+    let name = format!("with {CROWD} connections, each with the next purchase when it has its answer, p50 / p99");
+    figures.add(Figure::new("http-crowd", name, "ms", waited.map(median)).at_most(PEER_WAITED));
 }
 
 /// What shoppers wait when they do not wait for each other, at a half and at four fifths of what can be accepted.
@@ -283,6 +312,7 @@ fn main() -> ExitCode {
     let shop = Shop::open(&runtime, "log");
     let is_quick = nf_2_a_thousand_attempts_at_once_are_answered_in_time(&shop, &mut figures);
     let accepted = saturation(&shop, &mut figures, round);
+    crowd(&shop, &mut figures, round);
     by_schedule(&shop, &mut figures, "log", accepted, schedule);
     let mut is_proven = shop.is_proven();
     drop(shop);

@@ -37,7 +37,7 @@ use tokio::runtime::Runtime;
 
 /// As in the server, so that the generator is not slower than it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const POINT_SECONDS: u64 = 6;
 /// Of a command line that asks for what there is not.

@@ -10,8 +10,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// Also that of what is written in C, such as the Kafka client: one heap is smaller than two.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let arguments = commands::Arguments::parse();

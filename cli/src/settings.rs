@@ -29,7 +29,7 @@ const DEFAULTS: &str = include_str!("../config.default.toml");
 pub(crate) struct Sink {
     /// Most records of one transaction.
     pub(crate) batch_max: usize,
-    /// Longest wait for a transaction to fill.
+    /// Transactions begin so far apart, and fill meanwhile.
     pub(crate) linger_ms: u64,
     /// Most connections of this process to Postgres.
     pub(crate) pool_max: u32,

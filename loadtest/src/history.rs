@@ -62,6 +62,16 @@ pub fn tells_of_unit(outcome: Outcome) -> bool {
     is_success(outcome) || outcome == Outcome::AlreadyPurchased
 }
 
+/// Whether a key was answered more than once, so that there is something to compare. What decides nothing, as a 503, is
+/// no answer here.
+pub fn has_key_answered_twice(attempts: &[Attempt]) -> bool {
+    let is_answer = |one: &&Attempt| tells_of_unit(one.outcome) || one.outcome == Outcome::SoldOut;
+    let with_key = attempts.iter().filter(is_answer).filter(|one| one.key != 0);
+    let mut keys: Vec<(u64, u64)> = with_key.map(|one| (one.shopper, one.key)).collect();
+    keys.sort_unstable();
+    keys.windows(2).any(|pair| pair[0] == pair[1])
+}
+
 fn is_success(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Purchased | Outcome::Pending)
 }

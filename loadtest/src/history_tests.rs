@@ -113,6 +113,25 @@ fn i_8_a_key_with_two_answers_is_found() {
 }
 
 #[test]
+fn i_8_a_key_with_two_answers_is_told_from_one_with_a_single_answer() {
+    let first = bought(1, 0..10, 1);
+    for other in [
+        bought(2, 0..10, 2),
+        told(1, 5, 20..30, Outcome::AlreadyPurchased, 1),
+        attempt(1, 101, 20..30, Outcome::Unavailable),
+        attempt(1, 101, 20..30, Outcome::Broken),
+        attempt(2, 101, 20..30, Outcome::SoldOut),
+    ] {
+        assert!(!has_key_answered_twice(&[first.clone(), other.clone()]), "{other:?}");
+    }
+    let without_key = [Outcome::SoldOut; 2].map(|outcome| attempt(3, 0, 0..10, outcome));
+    assert!(!has_key_answered_twice(&without_key));
+    for other in [bought(1, 20..30, 1), attempt(1, 101, 20..30, Outcome::SoldOut)] {
+        assert!(has_key_answered_twice(&[first.clone(), bought(2, 0..10, 2), other.clone()]), "{other:?}");
+    }
+}
+
+#[test]
 fn i_9_units_out_of_order_are_found() {
     assert_eq!(broken(&[bought(1, 0..10, 2), bought(2, 20..30, 1)]), ["I9"], "unit 2 before anybody asked for unit 1");
     assert_eq!(broken(&[bought(1, 0..25, 2), bought(2, 20..30, 1)]), NOTHING);

@@ -57,8 +57,9 @@ impl Record {
     }
 
     /// Writes what `run` hands over while it goes on, on a thread of its own: the load waits for the disk only when
-    /// that is far behind. What cannot be written ends the run.
-    pub(crate) fn fill<T>(&mut self, live: &Live, run: impl FnOnce(HandOver<'_>) -> Result<T>) -> Result<T> {
+    /// that is far behind. What cannot be written ends the load early. Returns what `run` does, and whether all was
+    /// written.
+    pub(crate) fn fill<T>(&mut self, live: &Live, run: impl FnOnce(HandOver<'_>) -> T) -> (T, Result<()>) {
         let (sender, receiver) = mpsc::sync_channel::<(Vec<Attempt>, Vec<Lookup>)>(WAITING_MAX);
         thread::scope(|scope| {
             let writing = scope
@@ -71,8 +72,8 @@ impl Record {
             };
             let ran = run(&hand_over);
             drop(sender);
-            writing.join().map_err(|_| anyhow!("the thread that writes the record panicked"))??;
-            ran
+            let written = writing.join();
+            (ran, written.unwrap_or_else(|_| Err(anyhow!("the thread that writes the record panicked"))))
         })
     }
 
@@ -126,27 +127,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_handed_over_is_written_and_a_full_disk_ends_the_run() {
+    fn what_is_handed_over_is_written_and_a_full_disk_ends_the_load() {
         let folder = tempfile::tempdir().unwrap();
         let (live, path) = (Live::default(), folder.path().join("attempts.jsonl"));
         let mut record = Record::create(&path).unwrap();
-        let ran = record.fill(&live, |hand_over| {
+        let (ran, written) = record.fill(&live, |hand_over| {
             for shopper in 0..1_000 {
                 hand_over(vec![attempt(shopper, Outcome::SoldOut)], vec![lookup(shopper, Outcome::NotFound)]);
             }
-            Ok(7)
+            7
         });
         let (attempts, lookups) = record.read().unwrap();
-        assert_eq!((ran.unwrap(), attempts.len(), lookups.len()), (7, 1_000, 1_000));
-        assert!(!live.stop.load(Ordering::Relaxed));
+        assert_eq!((ran, attempts.len(), lookups.len()), (7, 1_000, 1_000));
+        assert!(written.is_ok() && !live.stop.load(Ordering::Relaxed));
         // A file that takes nothing.
         let mut full = Record { file: BufWriter::new(File::create("/dev/full").unwrap()), path };
-        let ran = full.fill(&live, |hand_over| {
+        let (measured, written) = full.fill(&live, |hand_over| {
             while !live.stop.load(Ordering::Relaxed) {
                 hand_over(vec![attempt(1, Outcome::SoldOut)], Vec::new());
             }
-            Ok(())
+            "what was measured"
         });
-        assert!(format!("{:#}", ran.unwrap_err()).contains("write "));
+        let why = format!("{:#}", written.unwrap_err());
+        assert!(why.contains("attempts.jsonl") && measured == "what was measured", "{why}");
     }
 }

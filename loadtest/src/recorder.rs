@@ -89,6 +89,9 @@ impl Outcome {
     }
 }
 
+/// Memory that an attempt takes with its receipt, or a look at one, in bytes and roughly.
+pub const ATTEMPT_BYTES: u64 = 200;
+
 /// One attempt to buy, as its client saw it. Times are microseconds since the start of the run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Attempt {

@@ -11,8 +11,8 @@ use std::{
 use anyhow::{Context, Result};
 use flashsale_core::Micros;
 use flashsale_loadtest::{
-    engine::{self, Live, Options, Target, When},
-    recorder::Recording,
+    engine::{self, HandOver, Live, Options, Target, When},
+    recorder::{ATTEMPT_BYTES, Recording},
     report::{Limit, ListenersReport, Report, Run},
     scenario::{Plan, Scenario},
     verdict::{self, Stores, Verdict},
@@ -40,8 +40,23 @@ const OTHER_FILES: usize = 100;
 /// What was measured, before it is judged.
 struct Measured {
     recording: Recording,
-    /// Where attempts went that are not kept in memory.
+    /// Where attempts went, if that was wanted.
     record: Option<Record>,
+    /// Why that file lacks some of them, or cannot be read.
+    not_recorded: Option<anyhow::Error>,
+}
+
+impl Measured {
+    /// Reads attempts that are in the file only back into memory, for the verdict. Not from a file that lacks some:
+    /// they would be missing among what clients saw, too.
+    fn recall(&mut self) {
+        let is_needed = self.recording.attempts.is_empty() && self.not_recorded.is_none();
+        let Some(record) = self.record.as_ref().filter(|_| is_needed) else { return };
+        match record.read() {
+            Ok((attempts, lookups)) => (self.recording.attempts, self.recording.lookups) = (attempts, lookups),
+            Err(error) => self.not_recorded = Some(error),
+        }
+    }
 }
 
 /// Plays `scenario` and reports; exit code 0 when everything is proven and within its limits.
@@ -70,6 +85,7 @@ pub(crate) async fn run(scenario: Scenario, arguments: &RunArgs) -> Result<ExitC
     let stop = shutdown::on_signal()?;
     // Before the load: who wants a proof should not learn afterwards that there can be none.
     let stores = if arguments.no_verdict { None } else { Some(Stores::find().await?) };
+    tell_of_memory(arguments, &plan);
     let seed = arguments.seed.unwrap_or_else(|| rand::random::<u32>().into());
     let prefix = format!("load-{:08x}", rand::random::<u32>());
     let (shop, sales) = prepare(arguments, &place, &plan, names, &prefix, &stop).await?;
@@ -86,12 +102,11 @@ pub(crate) async fn run(scenario: Scenario, arguments: &RunArgs) -> Result<ExitC
         headers: Vec::new(),
     };
     let started_at = now();
-    let measured = measure(&target, &plan, seed, arguments.record.as_deref(), &stop)?;
-    let Measured { mut recording, record } = measured;
+    let mut measured = measure(&target, &plan, seed, arguments.record.as_deref(), &stop)?;
     let verdict = match &stores {
         Some(stores) => {
             let converge_max = Duration::from_secs(arguments.converge);
-            Some(judge(stores, &sales, &mut recording, record.as_ref(), &prefix, converge_max).await)
+            Some(judge(stores, &sales, &mut measured, &prefix, converge_max).await)
         }
         None => None,
     };
@@ -100,28 +115,25 @@ pub(crate) async fn run(scenario: Scenario, arguments: &RunArgs) -> Result<ExitC
     let (heard, not_heard) = parted(heard(listeners, &shop, stores.as_ref()).await);
     let (description, url) = (plan.describe(), place.urls.join(", "));
     let about = Run { scenario: name(scenario), description, url, seed, started_at };
-    let report = Report::of(&recording, about, heard, verdict, &limits(scenario, arguments)?);
+    let report = Report::of(&measured.recording, about, heard, verdict, &limits(scenario, arguments)?);
     publish(&report, arguments)?;
-    if let Some(error) = no_verdict.or(not_heard) {
+    if let Some(error) = measured.not_recorded.or(no_verdict).or(not_heard) {
         return Err(error);
     }
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The verdict. Attempts that are in a file only are read back for it.
+/// The verdict over all that was measured.
 async fn judge(
     stores: &Stores,
     sales: &Sales,
-    recording: &mut Recording,
-    record: Option<&Record>,
+    measured: &mut Measured,
     prefix: &str,
     converge_max: Duration,
 ) -> Result<Verdict> {
-    if let (Some(record), true) = (record, recording.attempts.is_empty()) {
-        (recording.attempts, recording.lookups) = record.read()?;
-    }
+    measured.recall();
     tell("Reading Redis, the log and Postgres ...");
-    verdict::reach(stores, &sales.skus, sales.units, recording, prefix, converge_max).await
+    verdict::reach(stores, &sales.skus, sales.units, &measured.recording, prefix, converge_max).await
 }
 
 /// What listeners saw, if there are any. After the stores agree: what a listener was told of is looked for in them.
@@ -159,6 +171,15 @@ fn tell_of_open_files(plan: &Plan) {
         && most < wanted as u64
     {
         tell(format_args!("This system lets a process open {most} files, and {wanted} are wanted; see `ulimit -n`."));
+    }
+}
+
+/// Says so when the proof will want the memory that the load goes without.
+fn tell_of_memory(arguments: &RunArgs, plan: &Plan) {
+    let is_read_back = !plan.options.keep_attempts && !arguments.no_verdict;
+    if let Some(file) = arguments.record.as_ref().filter(|_| is_read_back) {
+        let file = file.display();
+        tell(format_args!("The proof reads {file} back into memory, about {ATTEMPT_BYTES} bytes for each line."));
     }
 }
 
@@ -216,29 +237,38 @@ fn measure(
     let sent = tokio::task::block_in_place(|| send(target, plan, seed, &live, record.as_mut()));
     drop(progress);
     interruption.abort();
-    let recording = sent?;
+    let (recording, written) = sent?;
     if stop.is_cancelled() {
         tell("Interrupted: what follows is about what was sent until then.");
+    } else if live.stop.load(Ordering::Relaxed) {
+        tell("The record cannot be written: what follows is about what was sent until then.");
     }
-    Ok(Measured { recording, record })
+    Ok(Measured { recording, record, not_recorded: written.err() })
 }
 
 /// The load itself. What is wanted in a file and would be too much for the memory is written as it comes, the rest when
-/// nothing is measured any more.
-fn send(target: &Target, plan: &Plan, seed: u64, live: &Live, record: Option<&mut Record>) -> Result<Recording> {
+/// nothing is measured any more. Returns what was measured, and whether all was written.
+fn send(
+    target: &Target,
+    plan: &Plan,
+    seed: u64,
+    live: &Live,
+    record: Option<&mut Record>,
+) -> Result<(Recording, Result<()>)> {
     let when = When { arrivals: plan.arrivals, lasts: plan.lasts, seed };
     let request = |n: u64| plan.request(n);
     match record {
         Some(record) if !plan.options.keep_attempts => {
             let options = Options { keep_attempts: true, ..plan.options.clone() };
-            record.fill(live, |hand_over| engine::run_into(target, &options, when, &request, live, Some(hand_over)))
+            let run =
+                |hand_over: HandOver<'_>| engine::run_into(target, &options, when, &request, live, Some(hand_over));
+            let (recording, written) = record.fill(live, run);
+            Ok((recording?, written))
         }
         record => {
             let recording = engine::run_into(target, &plan.options, when, &request, live, None)?;
-            if let Some(record) = record {
-                record.append(&recording.attempts, &recording.lookups)?;
-            }
-            Ok(recording)
+            let written = record.map_or(Ok(()), |record| record.append(&recording.attempts, &recording.lookups));
+            Ok((recording, written))
         }
     }
 }
@@ -278,4 +308,43 @@ fn publish(report: &Report, arguments: &RunArgs) -> Result<()> {
 fn now() -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+    use flashsale_loadtest::recorder::{Attempt, Outcome};
+
+    use super::*;
+
+    #[test]
+    fn only_a_record_that_lacks_nothing_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("attempts.jsonl");
+        let mut record = Record::create(&file).unwrap();
+        let attempt = Attempt {
+            shopper: 1,
+            key: 2,
+            due_us: 0,
+            sent_us: 0,
+            answered_us: 1,
+            outcome: Outcome::SoldOut,
+            polite: true,
+            receipt: None,
+        };
+        record.append(&[attempt], &[]).unwrap();
+        let not_recorded = Some(anyhow!("a full disk"));
+        let mut measured = Measured { recording: Recording::default(), record: Some(record), not_recorded };
+        measured.recall();
+        assert_eq!(measured.recording.attempts.len(), 0);
+        measured.not_recorded = None;
+        measured.recall();
+        assert_eq!((measured.recording.attempts.len(), measured.not_recorded.is_none()), (1, true));
+        std::fs::remove_file(file).unwrap();
+        measured.recall();
+        assert!(measured.not_recorded.is_none(), "it is in memory");
+        measured.recording.attempts.clear();
+        measured.recall();
+        assert!(measured.not_recorded.is_some_and(|why| why.to_string().contains("read ")));
+    }
 }

@@ -21,7 +21,7 @@ const STATUS: u64 = 16;
 const PURCHASES: u64 = 3;
 /// Of all that a long run may buy so much is for sale, so that the sales end under load.
 const SOAK_FOR_SALE: f64 = 0.9;
-/// Attempts that are kept without being asked for; each takes up to 200 bytes.
+/// Attempts that are kept without being asked for; each takes `recorder::ATTEMPT_BYTES`.
 const KEPT_MAX: u64 = 5_000_000;
 /// How long as many requests as there are answers are kept without being asked for.
 const KEPT_CLOSED_MAX: Duration = Duration::from_secs(60);

@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     hash::{BuildHasher, RandomState},
+    num::NonZero,
     ops::RangeInclusive,
 };
 
@@ -33,13 +34,39 @@ struct Seen {
     at: Micros,
 }
 
+/// Units of a piece.
+const PIECE: u64 = 64;
+
+/// Hashes of the contents of units, by sequence. There are no gaps for long, so they lie in pieces side by side: a hash
+/// table would take three times the memory.
+#[derive(Debug, Default)]
+struct Units {
+    pieces: HashMap<u64, Box<[Option<NonZero<u64>>; PIECE as usize]>>,
+    count: u64,
+    highest: u64,
+}
+
+impl Units {
+    /// Keeps the content of a unit that is new; returns what is kept of any other.
+    fn put(&mut self, sequence: u64, content: NonZero<u64>) -> Option<NonZero<u64>> {
+        let piece = self.pieces.entry(sequence / PIECE).or_insert_with(|| Box::new([None; PIECE as usize]));
+        let place = &mut piece[(sequence % PIECE) as usize];
+        if place.is_none() {
+            *place = Some(content);
+            self.count += 1;
+            self.highest = self.highest.max(sequence);
+            return None;
+        }
+        *place
+    }
+}
+
 /// The live check of one sale.
 #[derive(Debug)]
 pub struct Watch {
     sale_id: SaleId,
     hasher: RandomState,
-    /// Sequence to a hash of its content.
-    units: HashMap<u64, u64>,
+    units: Units,
     /// Hash of a user to the sequence.
     users: HashMap<u64, u64>,
     /// The newest known: the number of its change and the configuration.
@@ -58,7 +85,7 @@ impl Watch {
         Self {
             sale_id,
             hasher: RandomState::new(),
-            units: HashMap::new(),
+            units: Units::default(),
             users: HashMap::new(),
             config: None,
             gaps: BTreeMap::new(),
@@ -75,7 +102,7 @@ impl Watch {
 
     /// How many different units came.
     pub fn sold(&self) -> u64 {
-        self.units.len() as u64
+        self.units.count
     }
 
     /// Takes one decision, in any order and any number of times; `now` is the caller's clock and dates what
@@ -97,12 +124,11 @@ impl Watch {
     fn unit(&mut self, sequence: u64, decision: &LoggedDecision, now: Micros) -> Option<Violation> {
         let (user, at) = (&decision.attempt.user, decision.decided_at);
         let content = (user.as_str(), decision.attempt.request_id.as_str(), at);
-        let content = self.hasher.hash_one(content);
-        if let Some(before) = self.units.get(&sequence) {
+        let content = NonZero::new(self.hasher.hash_one(content)).unwrap_or(NonZero::<u64>::MIN);
+        if let Some(before) = self.units.put(sequence, content) {
             let other = || format!("unit {sequence} is told twice, now as sold to {user} at {}", at.0);
-            return (*before != content).then(|| broken("I9", other()));
+            return (before != content).then(|| broken("I9", other()));
         }
-        self.units.insert(sequence, content);
         self.knows(sequence, now);
         self.fill(sequence);
         let hash = self.hasher.hash_one(user.as_str());
@@ -138,7 +164,7 @@ impl Watch {
             return None;
         }
         self.config = Some((after.as_of_event, after.config.clone()));
-        let highest = self.units.keys().max().copied().unwrap_or(0);
+        let highest = self.units.highest;
         let early = [self.earliest.take(), self.latest.take()];
         beyond_stock(&after.config, highest)
             .or_else(|| early.into_iter().flatten().find_map(|seen| outside_window(&after.config, seen)))
@@ -284,5 +310,19 @@ mod tests {
             watch.take(&unit(user, sequence, 15), Micros(400));
         }
         assert_eq!(missing(&watch), []);
+    }
+
+    #[test]
+    fn i_9_units_far_apart_are_told_apart() {
+        let mut watch = Watch::new(sale_id());
+        let far = [u64::MAX, 1, PIECE, PIECE - 1, PIECE + 1, u64::MAX - PIECE];
+        for (shopper, sequence) in far.into_iter().enumerate() {
+            let unit = unit(&format!("u{shopper}"), sequence, 10);
+            assert_eq!((found(&mut watch, &unit), found(&mut watch, &unit)), (None, None), "{sequence}");
+        }
+        assert_eq!((watch.sold(), watch.units.highest), (far.len() as u64, u64::MAX));
+        for sequence in far {
+            assert_eq!(found(&mut watch, &unit("other", sequence, 10)), Some("I9"), "{sequence}");
+        }
     }
 }

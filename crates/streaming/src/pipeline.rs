@@ -20,7 +20,7 @@ pub struct PipelineConfig {
     pub name: String,
     /// Most records of a batch.
     pub batch_max: usize,
-    /// A batch is written at the latest this long after its first record.
+    /// Writes begin this far apart, and a batch gathers meanwhile: the first record after a pause is written at once.
     pub linger: Duration,
     /// First wait after a failure; it doubles with jitter up to `backoff_max`.
     pub backoff_min: Duration,
@@ -29,7 +29,7 @@ pub struct PipelineConfig {
 }
 
 impl PipelineConfig {
-    /// Defaults: 1,000 records or 20 ms; waits of 50 ms to 2 s.
+    /// Defaults: 1,000 records, 20 ms; waits of 50 ms to 2 s.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -56,7 +56,8 @@ pub struct Pipeline<S, F, K: Sink> {
     dead_letters: DeadLetters,
     batch: Batch<K::Item>,
     batch_records: u64,
-    write_at: Option<Instant>,
+    /// When a batch may be written that is not full.
+    write_at: Instant,
     /// Owned partitions, and the next offset to take of each; -1 while unknown.
     owned: HashMap<Partition, i64>,
     /// Next offset to read after the last write.
@@ -92,7 +93,7 @@ where
             dead_letters,
             batch: Batch::default(),
             batch_records: 0,
-            write_at: None,
+            write_at: Instant::now(),
             owned: HashMap::new(),
             done: HashMap::new(),
             lost: HashSet::new(),
@@ -113,12 +114,12 @@ where
     async fn consume(&mut self, shutdown: &CancellationToken) -> Result<(), Error> {
         loop {
             self.lost.clear();
-            let write_at = self.write_at.unwrap_or_else(Instant::now);
             let step = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
-                () = sleep_until(write_at), if self.write_at.is_some() => self.write(shutdown).await,
+                // What is there already goes into the batch, which ends when it is full.
                 event = self.source.next() => self.take(event, shutdown).await,
+                () = sleep_until(self.write_at), if self.batch_records > 0 => self.write(shutdown).await,
             };
             match step {
                 Ok(()) => {}
@@ -181,7 +182,6 @@ where
         span.next = offset + 1;
         span.consumed += 1;
         self.batch_records += 1;
-        self.write_at.get_or_insert_with(|| Instant::now() + self.config.linger);
         match outcome {
             Outcome::Emit(item) => self.batch.entries.push(Entry { record, item }),
             Outcome::Reject(_) => span.rejected += 1,
@@ -214,6 +214,7 @@ where
 
     /// Writes the batch, however long that takes.
     async fn write(&mut self, shutdown: &CancellationToken) -> Result<(), Interrupted> {
+        self.write_at = Instant::now() + self.config.linger;
         while !self.batch.spans.is_empty() {
             match self.sink.write(&self.batch).await {
                 Ok(written) => self.written(&written),
@@ -222,7 +223,6 @@ where
             }
         }
         self.batch_records = 0;
-        self.write_at = None;
         Ok(())
     }
 
@@ -253,7 +253,6 @@ where
         self.breaker.succeeded();
         let batch = std::mem::take(&mut self.batch);
         self.batch_records = 0;
-        self.write_at = None;
         for (partition, span) in &batch.spans {
             let counts = written.get(partition).copied().unwrap_or_default();
             metrics::accounted(&self.config.name, partition, span, &counts);

@@ -83,6 +83,10 @@ struct Running {
 impl Running {
     /// A pipeline over `texts` in partition 0, with dead letters in a mock cluster.
     async fn start(texts: &[&str], down: bool) -> Self {
+        Self::with_linger(texts, down, Duration::from_millis(2)).await
+    }
+
+    async fn with_linger(texts: &[&str], down: bool, linger: Duration) -> Self {
         let log = LocalLog::default();
         for text in texts {
             log.append(&partition(0), text.to_string());
@@ -98,7 +102,7 @@ impl Running {
         let (source, conductor) = LocalSource::new(&log);
         let mut settings = PipelineConfig::new("test");
         settings.batch_max = 3;
-        settings.linger = Duration::from_millis(2);
+        settings.linger = linger;
         settings.backoff_min = Duration::from_millis(2);
         settings.backoff_max = Duration::from_millis(10);
         let shutdown = CancellationToken::new();
@@ -126,6 +130,19 @@ async fn i_10_emit_skip_and_reject_all_move_the_offset() {
     run.until("all committed", |run| run.log.committed(&partition(0)) == Some(4)).await;
     let (_, sink) = run.stop().await;
     assert_eq!(sink.texts(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_lone_record_is_written_at_once_and_what_follows_gathers() {
+    // Longer than anything here is waited for.
+    let run = Running::with_linger(&["a"], false, Duration::from_secs(600)).await;
+    run.until("the first", |run| run.log.committed(&partition(0)) == Some(1)).await;
+    for text in ["b", "c", "d"] {
+        run.log.append(&partition(0), text);
+    }
+    run.until("a full batch", |run| run.log.committed(&partition(0)) == Some(4)).await;
+    assert_eq!(*run.sink.tries.lock().unwrap(), 2);
+    assert_eq!(run.stop().await.1.texts(), ["a", "b", "c", "d"]);
 }
 
 #[tokio::test]

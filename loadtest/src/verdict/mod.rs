@@ -38,6 +38,8 @@ enum By {
     /// The stores say part of it.
     Both,
     Answers,
+    /// Answers to one key: in most runs each is answered once.
+    Repeats,
 }
 
 /// What is promised, in the order of the report.
@@ -49,7 +51,7 @@ const PROMISES: [(&str, &str, By); 13] = [
     ("I5", "nothing stands in Redis or Postgres that is not in the log", By::Stores),
     ("I6", "every refusal was true", By::Both),
     ("I7", "nothing was left over while shoppers went away without", By::Both),
-    ("I8", "equal keys got equal answers", By::Answers),
+    ("I8", "equal keys got equal answers", By::Repeats),
     (
         "I9",
         "no unit missing or told twice, in the order in which clients saw them sold; the rules give every answer again",
@@ -65,7 +67,7 @@ const PROMISES: [(&str, &str, By); 13] = [
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
-    /// Whether every check was made and holds.
+    /// Whether every check was made and holds, but for I8 where no key was answered twice: such a run cannot show it.
     pub proven: bool,
     /// One for each promise.
     pub checks: Vec<Check>,
@@ -170,9 +172,10 @@ pub async fn reach(
     }
     accounts(stores, &mut findings).await?;
     let of: u64 = seen.iter().map(|seen| seen.status.config.initial_stock).sum();
-    let checks = findings.into_checks(without_answers(recording));
+    let without_answers = without_answers(recording);
+    let checks = findings.into_checks(without_answers, without_repeats(recording));
     Ok(Verdict {
-        proven: checks.iter().all(|check| check.state == State::Holds),
+        proven: without_answers.is_none() && checks.iter().all(|check| check.state != State::Broken),
         checks,
         redis: seen.iter().map(|seen| seen.in_redis).sum::<Option<u64>>().map(|sold| StoreCount { sold, of }),
         log: Some(StoreCount { sold: seen.iter().map(|seen| seen.counts.accepted).sum(), of }),
@@ -197,8 +200,14 @@ fn without_answers(recording: &Recording) -> Option<&'static str> {
     }
     Some(match recording.tally(Route::Purchase).map_or(0, Tally::total) {
         0 => "nobody tried to buy",
-        _ => "no attempt was kept; --keep-attempts or --record FILE keeps them",
+        _ => "no attempt was kept; --keep-attempts does that, or --record FILE where it can be written",
     })
+}
+
+/// Why there are no answers to compare with each other; nothing when there are. A look at a receipt is none of them: it
+/// has no key, and I4 compares what it shows.
+fn without_repeats(recording: &Recording) -> Option<&'static str> {
+    (!history::has_key_answered_twice(&recording.attempts)).then_some("no key was answered twice")
 }
 
 async fn look(stores: &Stores, log: &mut Log, skus: &[Sku], stop: &CancellationToken) -> Result<Vec<Examination>> {
@@ -347,15 +356,21 @@ impl Findings {
         }
     }
 
-    /// A check for each promise; `without_answers` says why there were no answers to compare, if there were none.
-    fn into_checks(mut self, without_answers: Option<&str>) -> Vec<Check> {
+    /// A check for each promise; the reasons say why there were no answers to compare with the stores, and none to
+    /// compare with each other, if there were none.
+    fn into_checks(mut self, without_answers: Option<&str>, without_repeats: Option<&str>) -> Vec<Check> {
         let check = |(id, what, by): (&'static str, &str, By), found: Option<(String, u64)>| {
-            let (state, detail) = match (found, without_answers, by) {
-                (Some((first, 1)), ..) => (State::Broken, first),
-                (Some((first, count)), ..) => (State::Broken, format!("{first} (and {} more)", count - 1)),
-                (None, Some(why), By::Answers) => (State::NotChecked, why.to_owned()),
-                (None, Some(why), By::Both) => (State::NotChecked, format!("by the stores alone it holds; {why}")),
-                (None, ..) => (State::Holds, String::new()),
+            let unchecked = match by {
+                By::Stores => None,
+                By::Both => without_answers.map(|why| format!("by the stores alone it holds; {why}")),
+                By::Answers => without_answers.map(str::to_owned),
+                By::Repeats => without_answers.or(without_repeats).map(str::to_owned),
+            };
+            let (state, detail) = match (found, unchecked) {
+                (Some((first, 1)), _) => (State::Broken, first),
+                (Some((first, count)), _) => (State::Broken, format!("{first} (and {} more)", count - 1)),
+                (None, Some(why)) => (State::NotChecked, why),
+                (None, None) => (State::Holds, String::new()),
             };
             Check { id, what: what.to_owned(), state, detail }
         };
@@ -380,7 +395,7 @@ mod tests {
         findings.add_many("I4", "lost too".to_owned(), 2);
         findings.hold(invariants::stock_never_rises(&[1, 2]));
         findings.hold(invariants::stock_never_rises(&[2, 1]));
-        let checks = findings.into_checks(None);
+        let checks = findings.into_checks(None, None);
         assert_eq!(checks.len(), PROMISES.len() + 1);
         let broken: Vec<_> = checks.iter().filter(|check| check.state == State::Broken).collect();
         assert_eq!(broken.iter().map(|check| check.id).collect::<Vec<_>>(), ["I4", "I11"]);
@@ -392,7 +407,7 @@ mod tests {
     fn without_answers_nothing_is_said_of_them() {
         let mut findings = Findings::default();
         findings.add("I4", "lost".to_owned());
-        let checks = findings.into_checks(Some("nobody tried to buy"));
+        let checks = findings.into_checks(Some("nobody tried to buy"), Some("no key was answered twice"));
         let ids = |state: State| -> Vec<&str> {
             checks.iter().filter(|check| check.state == state).map(|check| check.id).collect()
         };
@@ -401,7 +416,27 @@ mod tests {
         assert_eq!(ids(State::Holds), ["I1", "I2", "I3", "I5", "I10", "I12", "I14"]);
         let said = |id: &str| checks.iter().find(|check| check.id == id).unwrap().detail.as_str();
         assert_eq!(said("I6"), "by the stores alone it holds; nobody tried to buy");
-        assert_eq!(said("I13"), "nobody tried to buy");
+        assert_eq!((said("I8"), said("I13")), ("nobody tried to buy", "nobody tried to buy"));
+    }
+
+    #[test]
+    fn i_8_is_checked_where_a_key_was_answered_twice() {
+        let with_key = |key: u64| Attempt { key, ..attempt(1) };
+        let seen = Lookup { shopper: 1, sent_us: 2, answered_us: 3, outcome: Outcome::Found, receipt: None };
+        let mut recording =
+            Recording { attempts: vec![with_key(5), with_key(6)], lookups: vec![seen], ..Recording::default() };
+        let i_8 = |findings: Findings, recording: &Recording| {
+            let checks = findings.into_checks(without_answers(recording), without_repeats(recording));
+            let check = checks.into_iter().find(|check| check.id == "I8").unwrap();
+            (check.state, check.detail)
+        };
+        let unchecked = (State::NotChecked, "no key was answered twice".to_owned());
+        assert_eq!(i_8(Findings::default(), &recording), unchecked, "a look at a receipt has no key");
+        let mut findings = Findings::default();
+        findings.add("I8", "no receipt".to_owned());
+        assert_eq!(i_8(findings, &recording).0, State::Broken, "what is wrong is said all the same");
+        recording.attempts.push(with_key(5));
+        assert_eq!(i_8(Findings::default(), &recording), (State::Holds, String::new()));
     }
 
     #[test]

@@ -224,7 +224,7 @@ mod tests {
     }
 
     fn broken(findings: Findings) -> Vec<&'static str> {
-        let checks = findings.into_checks(None).into_iter();
+        let checks = findings.into_checks(None, None).into_iter();
         checks.filter(|check| check.state == State::Broken).map(|check| check.id).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::Path,
     process::{Command, Output, Stdio},
     sync::Mutex,
@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    server::{answer, server},
+    server::{NOBODY, answer, server},
     up::Up,
 };
 
@@ -20,6 +20,10 @@ const SCENARIOS: [&str; 6] = ["stampede", "duplicates", "status", "mixed", "sold
 /// Of wrong usage, and of an installation that does not answer.
 const USAGE: Option<i32> = Some(64);
 const UNAVAILABLE: Option<i32> = Some(69);
+/// A file that takes nothing.
+const FULL_DISK: &str = "/dev/full";
+/// What is not checked where there are no attempts to look at.
+const WITHOUT_ATTEMPTS: [&str; 6] = ["I4", "I6", "I7", "I8", "I9", "I13"];
 /// A debug build beside other tests is slow.
 const PATIENT: [&str; 4] = ["--answer-max", "60", "--threshold", "max<60s"];
 
@@ -53,11 +57,6 @@ fn outcomes(report: &Value, route: &str) -> BTreeMap<String, u64> {
     let routes = report["routes"].as_array().unwrap();
     let Some(route) = routes.iter().find(|one| one["route"] == route) else { return BTreeMap::new() };
     serde_json::from_value(route["outcomes"].clone()).unwrap()
-}
-
-/// An address where nobody listens.
-fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[test]
@@ -96,7 +95,7 @@ fn wrong_usage_is_one_clear_message() {
 
 #[test]
 fn where_nobody_answers_it_says_what_to_do() {
-    let url = format!("http://{}", nobody());
+    let url = format!("http://{NOBODY}");
     let (code, out, said) = alone(&["stampede", "--no-verdict", "--url", &url]);
     assert_eq!((code, out.as_str()), (UNAVAILABLE, ""), "{said}");
     for part in [url.as_str(), "make up", "--url"] {
@@ -106,7 +105,7 @@ fn where_nobody_answers_it_says_what_to_do() {
 
 #[test]
 fn a_dry_run_sends_nothing() {
-    let url = format!("http://{}", nobody());
+    let url = format!("http://{NOBODY}");
     let (code, said, _) = alone(&["soak", "--dry-run", "--url", &url]);
     assert!(code == Some(0) && said.contains("200 requests a second for 3600 s"), "{said}");
     assert!(said.ends_with("Nothing was sent.\n"), "{said}");
@@ -189,6 +188,22 @@ fn what_a_long_run_records_is_in_the_file_and_has_no_gap() {
     assert_eq!(lookups.iter().filter(told).count() as u64, outcomes(&report, "receipt")["found"]);
 }
 
+#[test]
+fn a_record_that_cannot_be_written_ends_the_load_and_what_was_measured_is_told() {
+    let (folder, url) = (tempfile::tempdir().unwrap(), format!("http://{}", shop(10)));
+    let page = folder.path().join("report.html");
+    let size = ["soak", "--url", url.as_str(), "--rate", "100", "--seconds", "60"];
+    let to = ["--no-verdict", "--json", "-", "--html", page.to_str().unwrap(), "--record", FULL_DISK];
+    let output = load(folder.path(), &[&size[..], &PATIENT, &to].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: write /dev/full: ") && said.contains("what was sent until then"), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["seconds"].as_f64().unwrap() < 30.0, "{report}");
+    assert!(outcomes(&report, "purchase").values().sum::<u64>() > 0, "{report}");
+    assert!(fs::read_to_string(page).unwrap().contains("</html>"));
+}
+
 /// The ids of the checks in this state.
 fn checks<'a>(report: &'a Value, state: &str) -> Vec<&'a str> {
     let checks = report["verdict"]["checks"].as_array().unwrap();
@@ -204,7 +219,8 @@ fn nf_1_a_stampede_against_the_real_services_is_proven() {
     };
     let stampede = run(&["stampede", "--buyers", "200", "--units", "20"]);
     let verdict = &stampede["verdict"];
-    assert_eq!((&verdict["proven"], checks(&stampede, "holds").len()), (&json!(true), 13), "{verdict}");
+    assert_eq!((&verdict["proven"], checks(&stampede, "holds").len()), (&json!(true), 12), "{verdict}");
+    assert_eq!(checks(&stampede, "not-checked"), ["I8"], "each shopper comes once: {verdict}");
     for store in ["redis", "log", "postgres"] {
         assert_eq!(verdict[store], json!({"sold": 20, "of": 20}), "{store} of {verdict}");
     }
@@ -217,8 +233,25 @@ fn nf_1_a_stampede_against_the_real_services_is_proven() {
     assert_eq!((&verdict["proven"], &verdict["lookedUp"]), (&json!(true), &json!(compared)), "{verdict}");
     assert!(compared > 0, "{answered:?}");
 
+    // What a long run records is read back for the proof.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("attempts.jsonl");
+    let soak = ["soak", "--rate", "100", "--seconds", "3", "--sales", "2", "--record"];
+    let recorded = run(&[&soak[..], &[file.to_str().unwrap()]].concat());
+    let verdict = &recorded["verdict"];
+    assert_eq!((&verdict["proven"], checks(&recorded, "not-checked")), (&json!(true), vec!["I8"]), "{verdict}");
+    // Where it cannot be written, what needs the attempts is not checked.
+    let to = [FULL_DISK, "--url", up.url.as_str(), "--json", "-"];
+    let output = load(up.folder(), &[&soak[..], &to, &PATIENT].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("error: write /dev/full: "), "{said}");
+    assert!(said.contains("reads /dev/full back into memory, about 200 bytes"), "{said}");
+    let full: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(checks(&full, "not-checked"), WITHOUT_ATTEMPTS, "{full}");
+    assert_eq!((checks(&full, "broken"), &full["verdict"]["proven"]), (vec![], &json!(false)));
+
     // Where nobody buys nothing is proven of buying.
     let status = run(&["status", "--rate", "50", "--seconds", "1"]);
-    assert_eq!(checks(&status, "not-checked"), ["I4", "I6", "I7", "I8", "I9", "I13"], "{status}");
+    assert_eq!(checks(&status, "not-checked"), WITHOUT_ATTEMPTS, "{status}");
     assert_eq!((checks(&status, "broken"), &status["verdict"]["proven"]), (vec![], &json!(false)));
 }

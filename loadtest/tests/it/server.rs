@@ -2,10 +2,14 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::Arc,
     thread,
 };
+
+/// Where nobody answers: port 1 is of tcpmux, which no machine serves, and the system gives it to nobody else. A port
+/// that was free a moment ago may by now be that of another test.
+pub(crate) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// A connection, as the server has it.
 pub(crate) struct Peer {

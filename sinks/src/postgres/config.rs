@@ -13,7 +13,7 @@ pub struct Config {
     pub instance: String,
     /// Most records of one transaction.
     pub batch_max: usize,
-    /// Longest wait for a transaction to fill.
+    /// Transactions begin so far apart, and fill meanwhile.
     pub linger: Duration,
     /// Longest wait for Postgres in one step; shorter than a revocation may take, so that a hanging server
     /// does not cost the membership.
