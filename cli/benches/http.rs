@@ -1,7 +1,8 @@
 //! What a whole installation takes over HTTP, beside a bare server that decides nothing and keeps nothing.
 //!
 //! First a thousand attempts at once (NF-2). Then rounds, as fast as answers come: the bare server and the installation
-//! in turns, by the same generator, so that a noisy machine is noisy for both. Then attempts come by schedule at a half
+//! in turns, by the same generator, so that a noisy machine is noisy for both; and as fast again with a thousand
+//! connections. Then attempts come by schedule at a half
 //! and at four fifths of what was accepted, to see what shoppers wait; and again with an installation that tells winners
 //! before the log has them; beside what they waited stands how many were not accepted, whom percentiles leave out.
 //! `BENCH_SECONDS` says how long a round is. Exit code 1: the thousand waited for too long, or the stores do not agree
@@ -230,7 +231,7 @@ fn saturation(shop: &Shop, figures: &mut Figures, lasts: Duration) -> f64 {
         figures.add(Figure::new(format!("http-cpu-{what}"), name, "µs", cost));
     }
     let memory = memory_kib(shop.up.pid(), "VmHWM") as f64 / 1_024.0;
-    let name = "memory of our process, the most it ever was";
+    let name = format!("memory of our process, the most it was up to here, with {CONNECTIONS} connections");
     figures.add(Figure::new("http-memory", name, "MiB", [memory]).at_most([MEMORY_MIB_MAX]));
     accepted
 }
@@ -239,12 +240,15 @@ fn saturation(shop: &Shop, figures: &mut Figures, lasts: Duration) -> f64 {
 /// memory was looked at: all that is sold is remembered.
 fn crowd(shop: &Shop, figures: &mut Figures, lasts: Duration) {
     let (mut accepted, mut waited) = (Vec::new(), [Vec::new(), Vec::new()]);
+    let (mut answered, mut refused) = (0, 0);
     for round in 0..ROUNDS {
         let known = shop.counted(OPEN);
         let load = Load::purchases(shop.up.server(), OPEN, CROWD);
         let recording = load.run(&format!("crowd-{round}"), Arrivals::Closed, lasts);
         let sold = told(&recording, Route::Purchase, &SOLD);
         shop.until_counted(OPEN, known + sold);
+        refused += recording.tally(Route::Purchase).map_or(0, Tally::total) - sold;
+        answered += sold;
         accepted.push(sold as f64 / recording.took.as_secs_f64());
         let since_due = &recording.tally(Route::Purchase).unwrap().since_due;
         let took = milliseconds([0.5, 0.99], |quantile| since_due.value_at_quantile(quantile));
@@ -252,12 +256,16 @@ fn crowd(shop: &Shop, figures: &mut Figures, lasts: Duration) {
             all.push(one);
         }
     }
-    let name = format!("the same with {CROWD} connections");
+    let name = format!("accepted purchases with {CROWD} connections, beside a conventional shop");
     figures.add(
         Figure::new("http-peer-crowd", name, "/s", [median(accepted)]).beside(PEER, PEER_ACCEPTED).at_least(PEER_MIN),
     );
-    let name = format!("with {CROWD} connections, each with the next purchase when it has its answer, p50 / p99");
+    let name =
+        format!("with {CROWD} connections, from sending, p50 / p99; the goal is what the conventional shop took");
     figures.add(Figure::new("http-crowd", name, "ms", waited.map(median)).at_most(PEER_WAITED));
+    let figure =
+        Figure::new("http-crowd-others", "attempts that were not accepted meanwhile", "attempts", [refused as f64]);
+    figures.add(figure.beside("accepted", answered as f64).at_most([0.0]));
 }
 
 /// What shoppers wait when they do not wait for each other, at a half and at four fifths of what can be accepted.

@@ -142,6 +142,13 @@ fn holding<'a>(attempts: &[&'a Attempt], found: &mut Findings) -> Option<Holding
         // By then every unit had its holder, so this shopper had theirs.
         found.add("I6", format!("{} was told SOLD_OUT and holds unit {sequence}", named(refused)));
     }
+    let is_of_one_key = |refused: &&&Attempt| {
+        let is_same = |(one, _): &Told<'_>| one.key == refused.key;
+        refused.outcome == Outcome::SoldOut && refused.key != 0 && told.iter().any(is_same)
+    };
+    if let Some(refused) = attempts.iter().find(is_of_one_key) {
+        found.add("I8", format!("{} was answered SOLD_OUT, and told of unit {sequence}", named(refused)));
+    }
     for (early, _) in told.iter().filter(|(one, _)| one.answered_us < sent_us) {
         let at = early.answered_us;
         found.add(

@@ -110,6 +110,8 @@ fn i_8_a_key_with_two_answers_is_found() {
     assert_eq!(broken(&[attempt(1, 101, 0..10, Outcome::Purchased)]), ["I8"], "no receipt");
     let ids = broken(&[bought(1, 0..10, 1), told(1, 101, 20..30, Outcome::Purchased, 2), bought(2, 0..10, 2)]);
     assert!(ids.contains(&"I8") && ids.contains(&"I2"), "{ids:?}");
+    let ids = broken(&[bought(1, 0..10, 1), attempt(1, 101, 20..30, Outcome::SoldOut)]);
+    assert!(ids.contains(&"I8") && ids.contains(&"I6"), "{ids:?}");
 }
 
 #[test]

@@ -116,11 +116,16 @@ pub(crate) async fn run(scenario: Scenario, arguments: &RunArgs) -> Result<ExitC
     let (description, url) = (plan.describe(), place.urls.join(", "));
     let about = Run { scenario: name(scenario), description, url, seed, started_at };
     let report = Report::of(&measured.recording, about, heard, verdict, &limits(scenario, arguments)?);
-    publish(&report, arguments)?;
-    if let Some(error) = measured.not_recorded.or(no_verdict).or(not_heard) {
-        return Err(error);
+    let not_published = publish(&report, arguments).err();
+    let mut failures = [measured.not_recorded, no_verdict, not_heard, not_published].into_iter().flatten();
+    let first = failures.next();
+    for other in failures {
+        tell(format_args!("error: {other:#}"));
     }
-    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    match first {
+        Some(error) => Err(error),
+        None => Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+    }
 }
 
 /// The verdict over all that was measured.
@@ -150,9 +155,10 @@ fn parted<T>(result: Option<Result<T>>) -> (Option<T>, Option<anyhow::Error>) {
     }
 }
 
-/// Fails for a file of the report that cannot be written: after the load is too late to learn of it.
+/// Fails for a file that cannot be written: after the load is too late to learn of it.
 fn check_files(arguments: &RunArgs) -> Result<()> {
-    for file in [&arguments.json, &arguments.html].into_iter().flatten().filter(|file| !is_stdout(file)) {
+    let files = [&arguments.json, &arguments.html, &arguments.record];
+    for file in files.into_iter().flatten().filter(|file| !is_stdout(file)) {
         let opened = OpenOptions::new().append(true).create(true).open(file);
         opened.with_context(|| format!("write {}", file.display()))?;
     }

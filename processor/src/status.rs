@@ -31,7 +31,7 @@ use crate::{Error, metrics};
 
 /// How often open sales are noted for the clock and the relay again, should Redis have lost the list.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
-/// Decisions that one write may fold; a write takes as long as one coalescing interval.
+/// Decisions that one write may fold; writes begin one coalescing interval apart.
 const BATCH_MAX: usize = 10_000;
 /// Sales of which units may be known before their creation.
 const EARLY_MAX: usize = 10_000;

@@ -38,8 +38,9 @@ use crate::{
 
 /// Most records of one event.
 const CHUNK_MAX: usize = 500;
-/// Most events that wait for the pipeline.
-const CHUNKS_MAX: usize = 4;
+/// Most events that wait for the pipeline: at half load a chunk has a few dozen records, and those that come while one
+/// transaction is written are to go into the next.
+const CHUNKS_MAX: usize = 32;
 /// A pipeline that is behind for longer has its partitions paused. Not sooner: a paused partition loses
 /// what was fetched ahead, and the client takes up to a second to fetch again.
 const PAUSE_AFTER: Duration = Duration::from_millis(500);
