@@ -87,10 +87,17 @@ impl Running {
     }
 
     async fn with_linger(texts: &[&str], down: bool, linger: Duration) -> Self {
-        let log = LocalLog::default();
+        let run = Self::idle(down, linger);
         for text in texts {
-            log.append(&partition(0), text.to_string());
+            run.log.append(&partition(0), text.to_string());
         }
+        run.conductor.assign(&[partition(0)]).await;
+        run
+    }
+
+    /// One that owns nothing yet.
+    fn idle(down: bool, linger: Duration) -> Self {
+        let log = LocalLog::default();
         let cluster = rdkafka::mocking::MockCluster::new(1).unwrap();
         cluster.create_topic("dlq", 1, 1).unwrap();
         let config = Config::new(cluster.bootstrap_servers(), "test");
@@ -108,7 +115,6 @@ impl Running {
         let shutdown = CancellationToken::new();
         let pipeline = Pipeline::new(settings, source, stage, sink.clone(), dead_letters);
         let task = tokio::spawn(pipeline.run(shutdown.clone()));
-        conductor.assign(&[partition(0)]).await;
         Self { log, sink, conductor, shutdown, task, _cluster: cluster, cluster_up: producer }
     }
 
@@ -143,6 +149,21 @@ async fn a_lone_record_is_written_at_once_and_what_follows_gathers() {
     run.until("a full batch", |run| run.log.committed(&partition(0)) == Some(4)).await;
     assert_eq!(*run.sink.tries.lock().unwrap(), 2);
     assert_eq!(run.stop().await.1.texts(), ["a", "b", "c", "d"]);
+}
+
+#[tokio::test]
+async fn what_is_there_already_goes_into_one_batch() {
+    let run = Running::idle(false, Duration::from_secs(600));
+    let both = [partition(0), partition(1)];
+    for partition in &both {
+        run.log.append(partition, "a");
+    }
+    // By then a batch may be written as soon as there is one.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    run.conductor.assign(&both).await;
+    run.until("both", |run| both.iter().all(|partition| run.log.committed(partition) == Some(1))).await;
+    assert_eq!(*run.sink.tries.lock().unwrap(), 1);
+    run.stop().await;
 }
 
 #[tokio::test]
