@@ -93,7 +93,7 @@ impl Record {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use flashsale_loadtest::recorder::{Outcome, ToldReceipt};
 
     use super::*;
@@ -102,7 +102,7 @@ mod tests {
         Some(ToldReceipt { number: "PUR-1".into(), at: "2026-11-23T12:00:00.000Z".into() })
     }
 
-    fn attempt(shopper: u64, outcome: Outcome) -> Attempt {
+    pub(crate) fn attempt(shopper: u64, outcome: Outcome) -> Attempt {
         let receipt = receipt().filter(|_| outcome == Outcome::Purchased);
         Attempt { shopper, key: 1, due_us: 0, sent_us: 1, answered_us: 2, outcome, polite: true, receipt }
     }

@@ -319,26 +319,17 @@ fn now() -> String {
 #[cfg(test)]
 mod tests {
     use anyhow::anyhow;
-    use flashsale_loadtest::recorder::{Attempt, Outcome};
+    use flashsale_loadtest::recorder::Outcome;
 
     use super::*;
+    use crate::record::tests::attempt;
 
     #[test]
     fn only_a_record_that_lacks_nothing_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("attempts.jsonl");
         let mut record = Record::create(&file).unwrap();
-        let attempt = Attempt {
-            shopper: 1,
-            key: 2,
-            due_us: 0,
-            sent_us: 0,
-            answered_us: 1,
-            outcome: Outcome::SoldOut,
-            polite: true,
-            receipt: None,
-        };
-        record.append(&[attempt], &[]).unwrap();
+        record.append(&[attempt(1, Outcome::SoldOut)], &[]).unwrap();
         let not_recorded = Some(anyhow!("a full disk"));
         let mut measured = Measured { recording: Recording::default(), record: Some(record), not_recorded };
         measured.recall();
