@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{
-    extract::{FromRequestParts, MatchedPath},
+    extract::FromRequestParts,
     http::{HeaderMap, StatusCode, request::Parts},
 };
 use flashsale_operations::Actor;
@@ -30,6 +30,8 @@ const OPERATOR: &str = "x-operator";
 const NOBODY: &str = "admin";
 /// Refused tries are told of at most so often: whoever tries a million keys shall not fill the log with it.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How much of the path is told: whoever tries chose it.
+const TOLD_PATH_BYTES_MAX: usize = 100;
 
 /// Whose a key is.
 enum Holder {
@@ -145,8 +147,9 @@ impl Keyring {
             told.at = Some(Instant::now());
             std::mem::take(&mut told.untold)
         };
-        let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-        let correlation_id = parts.extensions.get::<CorrelationId>().map_or("", CorrelationId::as_str);
+        let path = parts.uri.path();
+        let path = &path[..path.floor_char_boundary(TOLD_PATH_BYTES_MAX)];
+        let correlation_id = parts.extensions.get::<CorrelationId>().map(tracing::field::display);
         let name = name.map_or_else(|| "-".to_owned(), Actor::to_string);
         let (reason, method) = (reason.label(), &parts.method);
         tracing::warn!(reason, name, %method, path, correlation_id, untold, "a try to administer was refused");

@@ -49,8 +49,8 @@ const ROUNDS: usize = 3;
 const ROUND_SECONDS: u64 = 8;
 /// What a stampede has at least.
 const CROWD: usize = 1_000;
-/// Until the broker's machine code is compiled.
-const WARM_UP: Duration = Duration::from_secs(30);
+/// Until the broker's machine code is compiled: after half of it a purchase still takes nearly twice as much of the broker.
+const WARM_UP: Duration = Duration::from_secs(60);
 /// How long all rows and counts may take to be in Postgres.
 const PATIENCE: Duration = Duration::from_secs(120);
 const AT_ONCE: u64 = 1_000;

@@ -1,7 +1,7 @@
 //! The envelope of every HTTP answer: `{"success": true, "data": …}` or
 //! `{"success": false, "error": {"code", "message", …}}`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use axum::{
     Json,
@@ -19,14 +19,42 @@ use crate::unique_id;
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const CORRELATION_ID_BYTES_MAX: usize = 128;
 
-/// The id of a request, in its extensions.
+/// The id of a request, in its extensions. It is visible ASCII.
 #[derive(Debug, Clone)]
-pub struct CorrelationId(pub HeaderValue);
+pub struct CorrelationId(Id);
+
+#[derive(Debug, Clone)]
+enum Id {
+    Sent(HeaderValue),
+    /// Nearly all are, and nearly none is looked at: so it is no text until it leaves with the answer.
+    Made(Uuid),
+}
 
 impl CorrelationId {
-    /// As text; it is always visible ASCII.
-    pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+    /// For a request that brings none.
+    pub(crate) fn new() -> Self {
+        Self(Id::Made(unique_id()))
+    }
+
+    /// As the answer says it.
+    pub(crate) fn into_header(self) -> HeaderValue {
+        match self.0 {
+            Id::Sent(id) => id,
+            Id::Made(id) => {
+                let mut text = Uuid::encode_buffer();
+                let text = id.hyphenated().encode_lower(&mut text);
+                HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("none"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for CorrelationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Id::Sent(id) => f.write_str(id.to_str().unwrap_or_default()),
+            Id::Made(id) => id.fmt(f),
+        }
     }
 }
 
@@ -163,17 +191,10 @@ fn is_sane(id: &HeaderValue) -> bool {
         && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
 }
 
-/// A correlation id for a request that has none.
-pub(crate) fn new_correlation_id() -> HeaderValue {
-    let mut text = Uuid::encode_buffer();
-    let id = unique_id().hyphenated().encode_lower(&mut text);
-    HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
-}
-
 /// Takes the client's correlation id when it is sane, else makes one; the answer is to say it too.
-pub(crate) fn correlate(request: &mut Request) -> HeaderValue {
+pub(crate) fn correlate(request: &mut Request) -> CorrelationId {
     let sent = request.headers().get(CORRELATION_ID).filter(|id| is_sane(id)).cloned();
-    let id = sent.unwrap_or_else(new_correlation_id);
-    request.extensions_mut().insert(CorrelationId(id.clone()));
+    let id = sent.map_or_else(CorrelationId::new, |id| CorrelationId(Id::Sent(id)));
+    request.extensions_mut().insert(id.clone());
     id
 }

@@ -208,10 +208,8 @@ impl Exchange {
             }
         });
         request.extensions_mut().insert(ConnectInfo(self.peer));
-        if has_body {
-            request.extensions_mut().insert(self.progress.clone());
-        }
-        let response = shared.routes.answer(request).await;
+        let progress = has_body.then_some(&*self.progress);
+        let response = shared.routes.answer_within(request, progress).await;
         self.progress.answered();
         if response.extensions().get::<Detached>().is_none() {
             return Ok(response);

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use async_trait::async_trait;
@@ -11,12 +11,15 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::{Config, LocalLog, LocalSource, Position, Producer, ProducerConfig, Written, local::Conductor};
 
-/// Keeps what was written; fails or finds poison on command.
+/// Keeps what was written; fails, finds poison or takes its time on command.
 #[derive(Clone, Default)]
 struct TestSink {
     rows: Arc<Mutex<Vec<(Position, String)>>>,
     down: Arc<AtomicBool>,
     tries: Arc<Mutex<u32>>,
+    takes: Arc<Mutex<Duration>>,
+    /// When each write began.
+    began: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl TestSink {
@@ -35,6 +38,11 @@ impl Sink for TestSink {
 
     async fn write(&mut self, batch: &Batch<String>) -> Result<Written, WriteError> {
         *self.tries.lock().unwrap() += 1;
+        self.began.lock().unwrap().push(Instant::now());
+        let takes = *self.takes.lock().unwrap();
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         if self.down.load(Ordering::SeqCst) {
             return Err(WriteError::Fail("down".into()));
         }
@@ -73,6 +81,8 @@ fn partition(number: i32) -> Partition {
 struct Running {
     log: LocalLog,
     sink: TestSink,
+    /// Records that came to the stage.
+    staged: Arc<AtomicU32>,
     conductor: Conductor,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), Error>>,
@@ -113,9 +123,15 @@ impl Running {
         settings.backoff_min = Duration::from_millis(2);
         settings.backoff_max = Duration::from_millis(10);
         let shutdown = CancellationToken::new();
+        let staged = Arc::<AtomicU32>::default();
+        let counted = staged.clone();
+        let stage = move |record: &Record| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            stage(record)
+        };
         let pipeline = Pipeline::new(settings, source, stage, sink.clone(), dead_letters);
         let task = tokio::spawn(pipeline.run(shutdown.clone()));
-        Self { log, sink, conductor, shutdown, task, _cluster: cluster, cluster_up: producer }
+        Self { log, sink, staged, conductor, shutdown, task, _cluster: cluster, cluster_up: producer }
     }
 
     async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
@@ -149,6 +165,24 @@ async fn a_lone_record_is_written_at_once_and_what_follows_gathers() {
     run.until("a full batch", |run| run.log.committed(&partition(0)) == Some(4)).await;
     assert_eq!(*run.sink.tries.lock().unwrap(), 2);
     assert_eq!(run.stop().await.1.texts(), ["a", "b", "c", "d"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_during_a_long_write_is_written_right_after_it() {
+    let (takes, linger) = (Duration::from_secs(10), Duration::from_secs(8));
+    let run = Running::idle(false, linger);
+    *run.sink.takes.lock().unwrap() = takes;
+    run.log.append(&partition(0), "a");
+    run.conductor.assign(&[partition(0)]).await;
+    run.until("the first write", |run| *run.sink.tries.lock().unwrap() == 1).await;
+    run.log.append(&partition(0), "b");
+    run.until("the second", |run| *run.sink.tries.lock().unwrap() == 2).await;
+    let apart = {
+        let began = run.sink.began.lock().unwrap();
+        began[1] - began[0]
+    };
+    assert!(apart >= takes && apart < takes + linger, "{apart:?}: the linger counts from when a write begins");
+    run.stop().await;
 }
 
 #[tokio::test]
@@ -214,6 +248,18 @@ async fn f_16_a_revocation_writes_what_was_read_first() {
     run.conductor.assign(&[partition(0)]).await;
     run.until("the rest", |run| run.log.committed(&partition(0)) == Some(4)).await;
     assert_eq!(run.stop().await.1.texts(), ["a", "b", "c", "d"]);
+}
+
+#[tokio::test]
+async fn f_16_a_revocation_writes_a_batch_that_is_not_full() {
+    let run = Running::with_linger(&["a"], false, Duration::from_secs(600)).await;
+    run.until("the first", |run| run.log.committed(&partition(0)) == Some(1)).await;
+    run.log.append(&partition(0), "b");
+    run.until("b in the batch", |run| run.staged.load(Ordering::SeqCst) == 2).await;
+    assert_eq!(run.sink.texts(), ["a"], "b gathers");
+    let done = run.conductor.revoke(&[partition(0)]).await.unwrap();
+    assert_eq!(done.get(&partition(0)), Some(&2));
+    assert_eq!(run.stop().await.1.texts(), ["a", "b"]);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use rdkafka::{
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders},
-    producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
+    producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
 };
 use tokio::sync::Notify;
 
@@ -25,6 +25,11 @@ use crate::{Config, Error, Header, Record, metrics, trouble::Trouble};
 
 /// A broker that does not answer a request in this time gets it again.
 const REQUEST_MAX: Duration = Duration::from_secs(5);
+
+/// After this long without an acknowledgement the thread that waits for them looks whether anybody still writes. The
+/// client waits in whole milliseconds and spends what is left of the last one asking: with the 100 ms of its own
+/// `ThreadedProducer` each producer took one percent of a core, also when it had nothing to write.
+const POLL_MAX: Duration = Duration::from_secs(1);
 
 /// How to write.
 #[derive(Debug, Clone)]
@@ -134,7 +139,7 @@ impl ProducerContext for Context {
 /// Writes records. A clone shares the connection.
 #[derive(Clone)]
 pub struct Producer {
-    inner: Arc<ThreadedProducer<Context>>,
+    inner: Arc<BaseProducer<Context>>,
     fatal: Arc<AtomicBool>,
     queue_max: u32,
     trouble: Trouble,
@@ -165,8 +170,18 @@ impl Producer {
         let fatal = Arc::new(AtomicBool::new(false));
         let trouble = config.trouble.clone();
         let context = Context { fatal: fatal.clone(), trouble: trouble.clone() };
-        let inner = ThreadedProducer::from_config_and_context(&client, context).map_err(Error::Config)?;
-        Ok(Self { inner: Arc::new(inner), fatal, queue_max: settings.queue_max, trouble })
+        let inner = Arc::new(BaseProducer::from_config_and_context(&client, context).map_err(Error::Config)?);
+        let (kept, thread) = (Arc::downgrade(&inner), std::thread::Builder::new().name("acknowledgements".into()));
+        // Ends once every clone is gone.
+        let polling = move || {
+            while let Some(inner) = kept.upgrade() {
+                inner.poll(POLL_MAX);
+            }
+        };
+        thread
+            .spawn(polling)
+            .map_err(|error| Error::Config(KafkaError::ClientCreation(format!("start its thread: {error}"))))?;
+        Ok(Self { inner, fatal, queue_max: settings.queue_max, trouble })
     }
 
     /// Queues one record as part of `delivery`. When that fails the delivery fails.

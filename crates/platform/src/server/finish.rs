@@ -77,29 +77,36 @@ struct Around {
 
 impl Finished {
     /// Answers one request.
-    pub async fn answer(&self, mut request: Request) -> Response {
+    pub async fn answer(&self, request: Request) -> Response {
+        self.answer_within(request, None).await
+    }
+
+    /// The same for a request whose body is on its way, and may be late.
+    ///
+    /// What is known of a request is few things, each on the heap, in a table of three places that would have to grow
+    /// for a fourth: who sent it, its id, and what the router takes from its path. So `progress` is none of them.
+    pub(super) async fn answer_within(&self, mut request: Request, progress: Option<&Progress>) -> Response {
         let id = correlate(&mut request);
         let mut response = match &self.around.cors {
-            None => self.watched(request).await,
-            Some(cors) => Box::pin(self.across_origins(cors.clone(), request)).await,
+            None => self.watched(request, progress).await,
+            Some(cors) => Box::pin(self.across_origins(cors.clone(), request, progress)).await,
         };
         harden(&mut response);
-        response.headers_mut().insert(CORRELATION_ID, id);
+        response.headers_mut().insert(CORRELATION_ID, id.into_header());
         response
     }
 
     /// Refuses who asks too often; says so when the body did not come in time, whatever the route made of that.
-    async fn watched(&self, request: Request) -> Response {
+    async fn watched(&self, request: Request, progress: Option<&Progress>) -> Response {
         if let Some(refusal) = self.around.guard.refuse(&request) {
             return refusal.into_response();
         }
-        let progress = request.extensions().get::<Arc<Progress>>().cloned();
         let answering = AssertUnwindSafe(self.routes.clone().call(request)).catch_unwind();
         let response = match answering.await {
             Ok(Ok(response)) => response,
             Err(panic) => panicked(panic.as_ref()),
         };
-        if !progress.is_some_and(|progress| progress.body_is_late()) {
+        if !progress.is_some_and(Progress::body_is_late) {
             return response;
         }
         let mut response = ApiError::request_timeout().into_response();
@@ -110,12 +117,12 @@ impl Finished {
 
     /// The same where pages of other origins may read answers. Every OPTIONS is answered here and not by a route, and
     /// counts all the same.
-    async fn across_origins(&self, cors: CorsLayer, request: Request) -> Response {
+    async fn across_origins(&self, cors: CorsLayer, request: Request, progress: Option<&Progress>) -> Response {
         let is_options = request.method() == Method::OPTIONS;
         if let Some(refusal) = is_options.then(|| self.around.guard.refuse(&request)).flatten() {
             return refusal.into_response();
         }
-        let routes = service_fn(|request| async { Ok::<_, Infallible>(self.watched(request).await) });
+        let routes = service_fn(|request| async move { Ok::<_, Infallible>(self.watched(request, progress).await) });
         let Ok(response) = cors.layer(routes).oneshot(request).await;
         response
     }

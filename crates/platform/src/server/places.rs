@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     detached::head,
-    envelope::{ApiError, CORRELATION_ID, new_correlation_id},
+    envelope::{ApiError, CORRELATION_ID, CorrelationId},
 };
 
 /// Connections that are being told that there is no room. Beyond them a connection is closed without a word.
@@ -80,7 +80,7 @@ async fn tell(mut stream: TcpStream) -> io::Result<()> {
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(io::Error::other)?;
     parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
-    parts.headers.insert(CORRELATION_ID, new_correlation_id());
+    parts.headers.insert(CORRELATION_ID, CorrelationId::new().into_header());
     let mut answer = head(&parts);
     answer.extend_from_slice(&body);
     stream.write_all(&answer).await?;
