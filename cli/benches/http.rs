@@ -49,7 +49,7 @@ const ROUNDS: usize = 3;
 const ROUND_SECONDS: u64 = 8;
 /// What a stampede has at least.
 const CROWD: usize = 1_000;
-/// Until the broker's machine code is compiled: after half of it a purchase still takes nearly twice as much of the broker.
+/// Until the broker's machine code is compiled: after half of it a purchase takes nearly twice as much of the broker.
 const WARM_UP: Duration = Duration::from_secs(60);
 /// How long all rows and counts may take to be in Postgres.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -65,7 +65,7 @@ const REFUSED_MIN: f64 = 0.85;
 const STATUS_MIN: f64 = 0.85;
 const BARE_POST: &str = "bare axum, POST of the same body";
 const BARE_GET: &str = "bare axum, GET";
-/// A shop as one usually builds it, a transaction of the database for each purchase: known from elsewhere.
+/// A shop as one usually builds it, a call of a script for each purchase, a queue to the database: known from elsewhere.
 const PEER: &str = "a conventional shop, p50 52 ms, p99 589 ms: a known figure from elsewhere, not of this run";
 const PEER_ACCEPTED: f64 = 1_128.0;
 const PEER_MIN: f64 = 20.0;

@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -26,10 +27,11 @@ use crate::{Config, Error, Header, Record, metrics, trouble::Trouble};
 /// A broker that does not answer a request in this time gets it again.
 const REQUEST_MAX: Duration = Duration::from_secs(5);
 
-/// After this long without an acknowledgement the thread that waits for them looks whether anybody still writes. The
-/// client waits in whole milliseconds and spends what is left of the last one asking: with the 100 ms of its own
-/// `ThreadedProducer` each producer took one percent of a core, also when it had nothing to write.
-const POLL_MAX: Duration = Duration::from_secs(1);
+/// How long the thread that waits for acknowledgements waits until it looks whether it is still wanted. The client waits in
+/// whole milliseconds and spends what is left of the last one asking: with the 100 ms of its own `ThreadedProducer` that is
+/// nearly one percent of a core for each producer, also when it has nothing to write. Whoever drops the last clone waits
+/// this long at most.
+const POLL_MAX: Duration = Duration::from_millis(250);
 
 /// How to write.
 #[derive(Debug, Clone)]
@@ -136,10 +138,43 @@ impl ProducerContext for Context {
     }
 }
 
+/// The client, and the thread that takes its acknowledgements. Gone when dropped: nothing is sent after that, and nothing
+/// told of brokers that stop then.
+struct Polled {
+    client: Arc<BaseProducer<Context>>,
+    is_dropped: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Polled {
+    fn start(client: BaseProducer<Context>) -> std::io::Result<Self> {
+        let (client, is_dropped) = (Arc::new(client), Arc::<AtomicBool>::default());
+        let polling = {
+            let (client, is_dropped) = (client.clone(), is_dropped.clone());
+            move || {
+                while !is_dropped.load(Ordering::Relaxed) {
+                    client.poll(POLL_MAX);
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("acknowledged".into()).spawn(polling)?;
+        Ok(Self { client, is_dropped, thread: Some(thread) })
+    }
+}
+
+impl Drop for Polled {
+    fn drop(&mut self) {
+        self.is_dropped.store(true, Ordering::Relaxed);
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that took acknowledgements panicked");
+        }
+    }
+}
+
 /// Writes records. A clone shares the connection.
 #[derive(Clone)]
 pub struct Producer {
-    inner: Arc<BaseProducer<Context>>,
+    inner: Arc<Polled>,
     fatal: Arc<AtomicBool>,
     queue_max: u32,
     trouble: Trouble,
@@ -170,17 +205,9 @@ impl Producer {
         let fatal = Arc::new(AtomicBool::new(false));
         let trouble = config.trouble.clone();
         let context = Context { fatal: fatal.clone(), trouble: trouble.clone() };
-        let inner = Arc::new(BaseProducer::from_config_and_context(&client, context).map_err(Error::Config)?);
-        let (kept, thread) = (Arc::downgrade(&inner), std::thread::Builder::new().name("acknowledgements".into()));
-        // Ends once every clone is gone.
-        let polling = move || {
-            while let Some(inner) = kept.upgrade() {
-                inner.poll(POLL_MAX);
-            }
-        };
-        thread
-            .spawn(polling)
-            .map_err(|error| Error::Config(KafkaError::ClientCreation(format!("start its thread: {error}"))))?;
+        let inner = BaseProducer::from_config_and_context(&client, context).map_err(Error::Config)?;
+        let no_thread = |error| Error::Config(KafkaError::ClientCreation(format!("start its thread: {error}")));
+        let inner = Arc::new(Polled::start(inner).map_err(no_thread)?);
         Ok(Self { inner, fatal, queue_max: settings.queue_max, trouble })
     }
 
@@ -216,7 +243,7 @@ impl Producer {
             });
             record = record.headers(headers);
         }
-        if let Err((error, record)) = self.inner.send(record) {
+        if let Err((error, record)) = self.inner.client.send(record) {
             metrics::produce_refused();
             tracing::debug!(%error, topic = record.topic, "record not queued");
             record.delivery_opaque.finish_one(false);
@@ -239,7 +266,7 @@ impl Producer {
 
     /// Records that no broker has acknowledged.
     pub fn in_flight(&self) -> u32 {
-        u32::try_from(self.inner.in_flight_count()).unwrap_or(0)
+        u32::try_from(self.inner.client.in_flight_count()).unwrap_or(0)
     }
 
     /// Records that still fit.
@@ -254,12 +281,28 @@ impl Producer {
 
     /// Waits until everything queued is acknowledged or given up; blocks, for a stopping process.
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
-        self.inner.flush(timeout).map_err(self.trouble.failed("flush"))
+        self.inner.client.flush(timeout).map_err(self.trouble.failed("flush"))
     }
 
     /// Asks the brokers for a sign of life; blocks up to `timeout`.
     pub fn ping(&self, timeout: Duration) -> Result<(), Error> {
-        let metadata = self.inner.client().fetch_metadata(None, timeout);
+        let metadata = self.inner.client.client().fetch_metadata(None, timeout);
         metadata.map(drop).map_err(self.trouble.failed("fetch metadata"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_producer_is_gone_with_its_last_clone() {
+        let nobody = Config::new("127.0.0.1:1", "test");
+        let producer = Producer::new(&nobody, &ProducerConfig::default()).unwrap();
+        let (clone, client) = (producer.clone(), Arc::downgrade(&producer.inner.client));
+        drop(producer);
+        assert!(client.upgrade().is_some(), "the clone writes on");
+        drop(clone);
+        assert!(client.upgrade().is_none());
     }
 }
